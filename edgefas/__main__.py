@@ -1,0 +1,5 @@
+"""`python -m edgefas`."""
+
+from edgefas.cli.main import main
+
+main()

@@ -1,0 +1,83 @@
+"""CameraSource: whatever gives frames. Loss is reported, never papered over with an old or black frame."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+from edgefas.errors import EdgefasError
+from edgefas.sensors.frame import Frame
+
+
+class CameraError(EdgefasError):
+    """The camera or recording cannot be used."""
+
+
+class CameraTimeout(CameraError):
+    """No new frame in time; the source is still trying."""
+
+
+class CameraLost(CameraError):
+    """The camera is gone and will not come back by itself."""
+
+
+class EndOfStream(CameraError):  # noqa: N818 - an event, not a failure
+    """A recording or folder has ended."""
+
+
+@dataclass(frozen=True)
+class SourceStats:
+    """Counts since the source was opened."""
+
+    delivered: int = 0
+    dropped: int = 0
+    """Gaps in the camera's frame numbers."""
+    overwritten: int = 0
+    """Frames replaced by a newer one before anybody read them."""
+    unpaired: int = 0
+    """Framesets whose streams were not of one moment."""
+    duplicates: int = 0
+    restarts: int = 0
+
+
+class CameraSource(ABC):
+    """Open in the constructor, close in `close`; a context manager and an iterator."""
+
+    live: bool
+    """True when time passes outside: frames age, and an engine can be late."""
+
+    @abstractmethod
+    def read(self, timeout_s: float = 1.0) -> Frame:
+        """The newest frame (a recording: the next), never one twice.
+
+        Raises:
+            CameraTimeout: nothing new within `timeout_s`; read again.
+            CameraLost: the camera is gone.
+            EndOfStream: a recording has ended.
+        """
+
+    @abstractmethod
+    def stats(self) -> SourceStats:
+        """Counts so far."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the camera; safe to call twice, and never hangs."""
+
+    def __enter__(self) -> CameraSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Every frame until the stream ends."""
+        while True:
+            try:
+                yield self.read(timeout_s=10.0)
+            except EndOfStream:
+                return
