@@ -23,7 +23,7 @@ class CameraLost(CameraError):
     """The camera is gone and will not come back by itself."""
 
 
-class EndOfStream(CameraError):  # noqa: N818 - an event, not a failure
+class EndOfStream(CameraError):
     """A recording or folder has ended."""
 
 
