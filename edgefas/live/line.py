@@ -1,0 +1,59 @@
+"""The JSON line: one per frame, the interface of `edgefas live --json` to whatever opens the door."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from edgefas.contracts import Contract, Modality, Reason, Verdict
+
+SCHEMA: Final = "edgefas.decision/1"
+
+
+class State(Contract):
+    """What the temporal rule believes, and since when (device time)."""
+
+    decision: Verdict
+    since_ns: int | None
+
+
+class Face(Contract):
+    """The face box on the depth/IR grid, in pixels."""
+
+    x_px: float
+    y_px: float
+    width_px: float
+    height_px: float
+
+
+class Timing(Contract):
+    """Host milliseconds; the only fields that differ between two plays of one recording."""
+
+    detect_ms: float = 0.0
+    preprocess_ms: float = 0.0
+    engine_ms: float = 0.0
+    total_ms: float = 0.0
+    age_ms: float | None = Field(None, description="from the frame's arrival at the host to this line; live sources")
+
+
+class DecisionLine(Contract):
+    """`decision` is the frame's, `state` the temporal rule's: a door uses `state`.
+
+    `frame` and `device_ns` are None on a line that says that no frame came.
+    """
+
+    schema_: Literal["edgefas.decision/1"] = Field(SCHEMA, alias="schema")
+    frame: int | None
+    device_ns: int | None
+    decision: Verdict
+    reason: Reason
+    score: float | None
+    state: State
+    face: Face | None
+    median_z_mm: float | None
+    modalities: tuple[Modality, ...]
+    trust: Literal["signed", "unsigned"]
+    timing: Timing
+
+    model_config = Contract.model_config | {"populate_by_name": True, "serialize_by_alias": True}
