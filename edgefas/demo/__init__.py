@@ -1,0 +1,1 @@
+"""The shipped demonstration: a bundle trained on simulated data, how it was made, and how it is shown."""

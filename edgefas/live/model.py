@@ -1,0 +1,48 @@
+"""What `edgefas live` runs: an engine with its policy, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from edgefas.contracts import Policy
+from edgefas.deploy.bundle import Bundle, Trust, open_bundle
+from edgefas.engines.runtime import Engine, load_engine
+from edgefas.errors import UsageError
+
+DEMO_BUNDLE = "dah-fas-lite.efas"
+
+
+@dataclass(frozen=True)
+class LiveModel:
+    """An engine ready to decide."""
+
+    name: str
+    engine: Engine
+    policy: Policy
+    trust: Trust
+    warning: str | None
+
+
+def open_model(path: Path | None, *, allow_unsigned: bool = False, threads: int = 0) -> LiveModel:
+    """Open a bundle or a bare network file; None is the shipped demo.
+
+    Raises:
+        BundleError, EngineError: it cannot be opened or is not trusted.
+        UsageError: a bare network file without `allow_unsigned`.
+    """
+    if path is None:
+        with resources.as_file(resources.files("edgefas.demo").joinpath(DEMO_BUNDLE)) as demo:
+            return _from_bundle(open_bundle(demo), threads)
+    if path.suffix == ".efas":
+        return _from_bundle(open_bundle(path, allow_unsigned=allow_unsigned), threads)
+    if not allow_unsigned:
+        raise UsageError(f"{path} is no bundle, so nobody vouches for it; run again with --allow-unsigned to try it")
+    warning = "A bare network file: not signed, and decided with the default policy (threshold 0)."
+    return LiveModel(path.stem, load_engine(path, threads=threads), Policy(), "unsigned", warning)
+
+
+def _from_bundle(bundle: Bundle, threads: int) -> LiveModel:
+    manifest = bundle.manifest
+    return LiveModel(manifest.name, bundle.engine(threads), bundle.policy, bundle.trust, manifest.warning)
