@@ -1,0 +1,69 @@
+"""Writing files so that a reader never meets half of one: temporary name, fsync, rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgefas.errors import EdgefasError
+
+
+class FileWriteError(EdgefasError):
+    """An output file or folder cannot be written."""
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, whole or not at all.
+
+    Raises:
+        FileWriteError: no such folder, no permission, no space; nothing is left behind.
+    """
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files for the owner alone
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise FileWriteError(f"cannot write {path}: {error.strerror}; choose another place") from error
+
+
+@contextmanager
+def folder_written_atomically(path: Path) -> Iterator[Path]:
+    """Gives an empty folder to fill; it takes the place of `path` when the block ends well, else it is removed.
+
+    Raises:
+        FileWriteError: `path` cannot be made or replaced.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        filling = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise FileWriteError(f"cannot write {path}: {error.strerror}; choose another place") from error
+    try:
+        yield filling
+        filling.chmod(0o777 & ~_umask())
+        old = filling.with_name(filling.name + ".old")
+        if path.exists():
+            path.rename(old)
+        filling.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise FileWriteError(f"cannot write {path}: {error.strerror}; choose another place") from error
+    finally:
+        shutil.rmtree(filling, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,153 @@
+"""From a torch network to the source file: one float ONNX that carries its InputSpec."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from edgefas.contracts import InputSpec
+from edgefas.engines.runtime.metadata import INPUT_SPEC_KEY, MODEL_NAME_KEY
+from edgefas.errors import EdgefasError, require
+from edgefas.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import nn
+
+F32 = npt.NDArray[np.float32]
+FIRST_OPSET_WITH_DEFORM_CONV = 19
+IR_VERSION = 10
+"""The newest that ONNX Runtime 1.20 reads; newer onnx packages would write a later one."""
+PARITY_SEEDS = (0, 1, 2)
+PARITY_BATCH = 2
+
+
+class ExportError(EdgefasError):
+    """The network cannot be written as ONNX, or the file does not compute what the network does."""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written, and how far it is from the torch network on random inputs."""
+
+    path: Path
+    opset: int
+    nodes: int
+    max_abs_difference: float
+    """Largest |ONNX - torch| of any score, over `PARITY_SEEDS`."""
+    max_abs_score: float
+    """Largest |score| of torch on the same inputs: what the difference is to be compared with."""
+
+
+def export_onnx(model: nn.Module, spec: InputSpec, name: str, path: Path, opset: int = 22) -> ExportReport:
+    """Write `model` as ONNX with inputs rgb, ir, depth (those of `spec`) and output `score` (N,), N free.
+
+    Args:
+        model: takes the inputs by name, each (N, C, H, W) float32; gives (N,) float32 log-odds of bona fide.
+        spec: its preprocessing contract; written into the file.
+        name: its registered name; written into the file.
+        path: the file to write.
+        opset: 19 or later: before, torch writes a DeformConv that no engine accepts.
+
+    Raises:
+        ExportError: opset too old, an operator without ONNX form, or scores that differ from torch's.
+        FileWriteError: `path` cannot be written.
+    """
+    if opset < FIRST_OPSET_WITH_DEFORM_CONV:
+        raise ExportError(
+            f"opset {opset} has no DeformConv; use {FIRST_OPSET_WITH_DEFORM_CONV} or later (the default is 22)"
+        )
+    require("onnxruntime", "export")
+    model = model.eval()
+    onnx_model = _simplified(_translated(model, spec, opset))
+    _describe(onnx_model, spec, name)
+    onnx.checker.check_model(onnx_model)
+    data = onnx_model.SerializeToString()
+    difference, reach = _parity(model, data, spec)
+    if not difference <= 1e-3 * max(reach, 1.0):
+        raise ExportError(f"the ONNX file's scores differ from torch's by {difference:.2g}; it was not written")
+    write_atomically(path, data)
+    return ExportReport(path, opset, len(onnx_model.graph.node), difference, reach)
+
+
+def random_inputs(spec: InputSpec, batch: int, seed: int) -> dict[str, F32]:
+    """Normal noise in the shapes of `spec`."""
+    rng = np.random.default_rng(seed)
+    return {m.value: rng.standard_normal((batch, *spec.shape(m)), np.float32) for m in spec.modalities}
+
+
+def _translated(model: nn.Module, spec: InputSpec, opset: int) -> onnx.ModelProto:
+    torch = require("torch", "export")
+    require("onnxscript", "export")
+    from edgefas.ops.onnx import onnx_translations
+
+    # A batch of 2: torch.export would take a 1 for a constant.
+    inputs = {key: torch.from_numpy(array) for key, array in random_inputs(spec, PARITY_BATCH, 0).items()}
+    batch = torch.export.Dim("N", min=1, max=1024)
+    logging.getLogger("onnxscript").setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model,
+                kwargs=inputs,
+                input_names=list(inputs),
+                output_names=["score"],
+                dynamic_shapes={key: {0: batch} for key in inputs},
+                dynamo=True,
+                opset_version=opset,
+                custom_translation_table=onnx_translations(),
+                verbose=False,
+            )
+    except Exception as error:  # torch.onnx raises what its passes raise
+        raise ExportError(f"torch cannot export this network: {str(error).strip().splitlines()[0]}") from error
+    model_proto: onnx.ModelProto = program.model_proto
+    return model_proto
+
+
+def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Constants folded and batch norms inside their convolutions; bodies of our own nodes appended afterwards."""
+    onnxsim = require("onnxsim", "export")
+    from edgefas.ops.onnx import BTE_NODE, DOMAIN, bte_function_body
+
+    simplified, same = onnxsim.simplify(model)
+    if not same:
+        raise ExportError("onnxsim changed what the network computes; try another version of onnxsim")
+    if any(node.domain == DOMAIN and node.op_type == BTE_NODE for node in simplified.graph.node):
+        simplified.functions.append(bte_function_body())
+    for node in simplified.graph.node:
+        del node.metadata_props[:]  # torch notes stack traces there, with paths of this machine
+    del simplified.graph.value_info[:]
+    return simplified
+
+
+def _describe(model: onnx.ModelProto, spec: InputSpec, name: str) -> None:
+    model.ir_version = IR_VERSION
+    model.producer_name = "edgefas"
+    onnx.helper.set_model_props(model, {INPUT_SPEC_KEY: spec.to_json(), MODEL_NAME_KEY: name})
+
+
+def _parity(model: nn.Module, data: bytes, spec: InputSpec) -> tuple[float, float]:
+    """(largest difference of scores, largest score) between torch and ONNX Runtime."""
+    import onnxruntime as ort
+    import torch
+
+    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+    def scores(inputs: Mapping[str, F32]) -> tuple[F32, F32]:
+        with torch.inference_mode():
+            expected = model(**{key: torch.from_numpy(array) for key, array in inputs.items()}).numpy()
+        return session.run(["score"], dict(inputs))[0], expected
+
+    pairs = [scores(random_inputs(spec, PARITY_BATCH, seed)) for seed in PARITY_SEEDS]
+    if any(got.shape != expected.shape or expected.ndim != 1 for got, expected in pairs):
+        raise ExportError(f"the network must give scores of shape (N,), it gives {pairs[0][1].shape}")
+    difference = max(float(np.abs(got - expected).max()) for got, expected in pairs)
+    return difference, max(float(np.abs(expected).max()) for _, expected in pairs)

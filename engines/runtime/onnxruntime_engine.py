@@ -1,0 +1,83 @@
+"""ONNX Runtime on the CPU: the default engine, on a desk and on a board without TensorRT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgefas.contracts import InputSpec
+from edgefas.engines.runtime.engine import F32, Engine, EngineError
+from edgefas.engines.runtime.metadata import input_spec_from
+from edgefas.errors import require
+
+MODEL_FILE = "model.onnx"
+GRID_SAMPLE_FILE = "model.gridsample.onnx"
+"""The same network for ONNX Runtime < 1.25, which has no DeformConv kernel."""
+
+
+class OnnxRuntimeEngine(Engine):
+    """A session on the CPU."""
+
+    backend = "onnxruntime"
+
+    def __init__(self, path: Path, session: Any) -> None:
+        self.spec = input_spec_from(path, session.get_modelmeta().custom_metadata_map)
+        self.outputs = tuple(output.name for output in session.get_outputs())
+        self._session = session
+        _check_graph(path, session, self.spec)
+
+    def _run(self, inputs: dict[str, F32], outputs: tuple[str, ...]) -> dict[str, F32]:
+        try:
+            return dict(zip(outputs, self._session.run(list(outputs), inputs), strict=True))
+        except Exception as error:  # onnxruntime has no common base for its exceptions
+            raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
+
+
+def load_onnxruntime(path: Path, threads: int, reference: bool) -> OnnxRuntimeEngine:
+    """Open an `.onnx` file, or the file of a folder that this ONNX Runtime can run."""
+    ort = require("onnxruntime", "cpu")
+    files = [path / MODEL_FILE, path / GRID_SAMPLE_FILE] if path.is_dir() else [path]
+    options = _session_options(ort, threads, reference)
+    for file in files:
+        if not file.is_file():
+            raise EngineError(f"{path} has no {file.name}; write it again with: edgefas quantize")
+        try:
+            session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has no common base for its exceptions
+            if type(error).__name__ != "NotImplemented":
+                raise EngineError(f"{file} is not a network ONNX Runtime can read: {_first_line(error)}") from error
+            missing = error
+        else:
+            return OnnxRuntimeEngine(file, session)
+    raise EngineError(
+        f"ONNX Runtime {ort.__version__} cannot run {path}: {_first_line(missing)}; install onnxruntime>=1.25, "
+        f"or give a folder written by `edgefas quantize`, which holds {GRID_SAMPLE_FILE} for older ones"
+    )
+
+
+def _session_options(ort: Any, threads: int, reference: bool) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Idle workers otherwise spin after a run and take the cores from the camera (and from other sessions).
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    # x86 without VNNI adds uint8 x int8 products in int16, which saturates: exact is the only acceptable answer.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    if reference:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def _check_graph(path: Path, session: Any, spec: InputSpec) -> None:
+    """The graph must take what its InputSpec says and give `score`."""
+    wanted = {m.value: list(spec.shape(m)) for m in spec.modalities}
+    found = {i.name: list(i.shape[1:]) for i in session.get_inputs() if i.type == "tensor(float)"}
+    if found != wanted or len(found) != len(session.get_inputs()):
+        raise EngineError(f"{path} takes {found}, its InputSpec says {wanted}; write it again with: edgefas export")
+    if "score" not in {output.name for output in session.get_outputs()}:
+        raise EngineError(f"{path} has no output 'score'; write it again with: edgefas export")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]
