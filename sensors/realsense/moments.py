@@ -1,0 +1,195 @@
+"""Framesets in, Frames out: what belongs to one moment, and which infrared picture was lit."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgefas.sensors.frame import U8, U16, Clock, Exposure, Frame
+from edgefas.sensors.realsense.geometry import read_calibration
+from edgefas.sensors.realsense.sdk import load
+from edgefas.sensors.source import CameraError
+
+log = logging.getLogger(__name__)
+
+_COLOR_TOLERANCE = 0.6  # of a period: further apart, and the colour picture is of another moment
+
+
+@dataclass(frozen=True, eq=False)
+class _Moment:
+    """One frameset whose streams belong together, copied."""
+
+    number: int
+    device_ns: int
+    clock: Clock
+    depth: U16 | None
+    ir: U8 | None
+    color: U8 | None
+    lit: bool
+    exposure: Exposure | None
+
+
+class MomentBuilder:
+    """Accepts framesets, counts what it refuses, and marries each lit one to the unlit one just before it.
+
+    A frameset is accepted when depth and infrared carry one number and colour is within 0.6 period of them, and
+    never twice: librealsense pairs a recording by timestamp and gives (2,1,1), (2,2,1), (2,2,2) for one moment.
+
+    With an alternating emitter (60 framesets/s) every lit frameset becomes one Frame, whose `ir_unlit` comes from
+    the frameset numbered one less. Two unlit in a row mean that the emitter is off: those become Frames without
+    `ir_lit`. A camera without infrared gives every frameset as it is.
+    """
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self._rs, self._counts = load(), counts
+        self._warned_no_metadata = False
+
+    def use(self, profile: Any) -> None:
+        """Start on a pipeline that has just been (re)started; its frame numbers may begin anew.
+
+        Raises:
+            CameraError: neither depth nor left infrared, or a pixel format edgefas does not read.
+        """
+        rs, device = self._rs, profile.get_device()
+        streams = {(s.stream_type(), s.stream_index()): s.as_video_stream_profile() for s in profile.get_streams()}
+        depth = streams.get((rs.stream.depth, 0))
+        ir, color = streams.get((rs.stream.infrared, 1)), streams.get((rs.stream.color, 0))
+        grid = depth or ir
+        if grid is None:
+            names = ", ".join(s.stream_name() for s in profile.get_streams()) or "nothing"
+            raise CameraError(f"found {names}: a source needs depth or left infrared (Infrared 1); record it again")
+        for stream, allowed in (
+            (depth, (rs.format.z16,)),
+            (ir, (rs.format.y8,)),
+            (color, (rs.format.rgb8, rs.format.bgr8)),
+        ):
+            if stream is not None and stream.format() not in allowed:
+                wanted = " or ".join(form.name for form in allowed)
+                raise CameraError(f"{stream.stream_name()} is {stream.format().name}, must be {wanted}")
+        self._depth, self._ir, self._color = depth, ir, color
+        self._scale_m = _option(rs, device, rs.option.depth_units, 0.001)
+        baseline_mm = abs(_option(rs, device, rs.option.stereo_baseline, 50.0))
+        self._calibration = read_calibration(grid, color, baseline_mm)
+        self._serial = device.get_info(rs.camera_info.serial_number)
+        self._period_ms = 1000.0 / grid.fps()
+        self._last_number: int | None = None
+        self._dropped = 0
+        self._unlit: _Moment | None = None
+
+    @property
+    def last_number(self) -> int | None:
+        """Number of the newest accepted frameset: changes when the camera makes progress."""
+        return self._last_number
+
+    def add(self, frameset: Any) -> Frame | None:
+        """The Frame that `frameset` completes, if any."""
+        moment = self._accept(frameset)
+        if moment is None:
+            return None
+        before, self._unlit = self._unlit, None
+        adjacent = before is not None and moment.number == before.number + 1
+        if self._ir is None:
+            return self._frame(moment, lit=None, unlit=None)
+        if moment.lit:
+            return self._frame(moment, lit=moment, unlit=before if adjacent else None)
+        self._unlit = moment
+        return self._frame(moment, lit=None, unlit=moment) if adjacent else None
+
+    def _accept(self, frameset: Any) -> _Moment | None:
+        depth = frameset.get_depth_frame() if self._depth else None
+        ir = frameset.get_infrared_frame(1) if self._ir else None
+        color = frameset.get_color_frame() if self._color else None
+        key = depth or ir
+        if not key or not self._together(key, [part for part in (depth, ir) if part is not None], color):
+            self._counts["unpaired"] += 1
+            return None
+        number = key.get_frame_number()
+        if self._last_number is not None:
+            if number <= self._last_number:
+                self._counts["duplicates"] += 1
+                return None
+            gap = number - self._last_number - 1
+            self._dropped += gap
+            self._counts["dropped"] += gap
+        self._last_number = number
+        return _Moment(
+            number,
+            round(key.get_timestamp() * 1e6),
+            self._clock(key),
+            None if depth is None else _copy(depth),
+            None if ir is None else _copy(ir),
+            None if color is None else _rgb(color, self._rs),
+            self._is_lit(ir or key),
+            self._exposure(ir or key),
+        )
+
+    def _together(self, key: Any, stereo: list[Any], color: Any) -> bool:
+        if any(not part or part.get_frame_number() != key.get_frame_number() for part in stereo):
+            return False
+        if color is None:
+            return True
+        if not color or color.get_frame_timestamp_domain() != key.get_frame_timestamp_domain():
+            return False
+        return bool(abs(color.get_timestamp() - key.get_timestamp()) < _COLOR_TOLERANCE * self._period_ms)
+
+    def _frame(self, moment: _Moment, lit: _Moment | None, unlit: _Moment | None) -> Frame:
+        dropped, self._dropped = self._dropped, 0
+        return Frame(
+            color=moment.color,
+            ir_lit=lit.ir if lit else None,
+            ir_unlit=unlit.ir if unlit else None,
+            depth=moment.depth,
+            depth_scale_m=self._scale_m,
+            calibration=self._calibration,
+            number=moment.number,
+            device_ns=moment.device_ns,
+            clock=moment.clock,
+            host_ns=time.monotonic_ns(),
+            camera=self._serial,
+            dropped=dropped,
+            ir_lit_exposure=lit.exposure if lit else None,
+            ir_unlit_exposure=unlit.exposure if unlit else None,
+        )
+
+    def _is_lit(self, frame: Any) -> bool:
+        mode = self._metadata(frame, self._rs.frame_metadata_value.frame_emitter_mode)
+        if mode is None and self._ir is not None and not self._warned_no_metadata:
+            self._warned_no_metadata = True
+            log.warning("%s gives no emitter metadata: every infrared frame is taken as lit", self._serial)
+        return mode != 0
+
+    def _exposure(self, frame: Any) -> Exposure | None:
+        keys = self._rs.frame_metadata_value
+        time_us, gain = self._metadata(frame, keys.actual_exposure), self._metadata(frame, keys.gain_level)
+        return None if time_us is None or gain is None else Exposure(float(time_us), float(gain))
+
+    def _metadata(self, frame: Any, key: Any) -> int | None:
+        return int(frame.get_frame_metadata(key)) if frame.supports_frame_metadata(key) else None
+
+    def _clock(self, frame: Any) -> Clock:
+        domain = self._rs.timestamp_domain
+        known: dict[Any, Clock] = {domain.hardware_clock: "hardware", domain.global_time: "global"}
+        return known.get(frame.get_frame_timestamp_domain(), "system")
+
+
+def _copy(frame: Any) -> Any:
+    """Out of librealsense's pool, which stops delivering after 16 held frames, even when only a view is held."""
+    return np.array(frame.get_data(), copy=True)
+
+
+def _rgb(frame: Any, rs: Any) -> U8:
+    picture: U8 = _copy(frame)
+    return picture[..., ::-1] if frame.profile.format() == rs.format.bgr8 else picture
+
+
+def _option(rs: Any, device: Any, option: Any, otherwise: float) -> float:
+    """A read-only fact of the camera; recordings made without it mean librealsense's own default."""
+    for sensor in device.query_sensors():
+        if sensor.supports(option):
+            return float(sensor.get_option(option))
+    return otherwise
