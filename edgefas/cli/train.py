@@ -1,7 +1,54 @@
-"""`edgefas train`."""
+"""`edgefas train`: a checkpoint from a recipe."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
 
-def command() -> None:
-    """Train a network by a recipe."""
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from edgefas.cli.console import errors, print_json, results
+from edgefas.errors import require
+
+
+def command(
+    recipe: Annotated[str, typer.Argument(help="Name of a shipped recipe, or a .yaml file.")],
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/RECIPE.")] = None,
+    cache: Annotated[Path, typer.Option(help="Where rendered samples are kept.")] = Path(".cache/data"),
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The last epoch's result as JSON.")] = False,
+) -> None:
+    """Train a network by a recipe; leaves best.safetensors and history.jsonl in the run folder."""
+    require("torch", "train")
+    require("lightning_fabric", "train")
+    from edgefas.training.loop import CHECKPOINT, train
+    from edgefas.training.recipe import load_recipe
+
+    parsed = load_recipe(recipe)
+    folder = out or Path("runs") / Path(recipe).stem
+    with training_progress() as progress:
+        tasks = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done, total=total, visible=what == "epoch" or done < total)
+
+        result = train(parsed, folder, cache, resume=resume, report=report)
+    checkpoint = folder / CHECKPOINT
+    if json:
+        print_json({"checkpoint": str(checkpoint), "epoch": result.epoch, "eer": result.eer, "loss": result.loss})
+        return
+    results.print(
+        f"{checkpoint}: last epoch {result.epoch + 1}, loss {result.loss:.4f}, validation EER {result.eer:.2%} "
+        f"on simulated data\nnext: edgefas export {checkpoint} -o {folder / 'model.onnx'}",
+        highlight=False,
+    )
+
+
+def training_progress() -> Progress:
+    """Bars on stderr: what, how far, how long."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=errors
+    )

@@ -1,0 +1,130 @@
+"""`make demo`: held-out people and attacks before the simulated camera, through the whole live path.
+
+Leaves in the output folder `decisions.jsonl`, `contact_sheet.png` and `table.txt`; ends with 3 if an attack was
+accepted, too few bona fide were, or something was decided about nobody.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from edgefas.cli.console import errors, results
+from edgefas.cli.main import fail
+from edgefas.contracts import Label, Verdict
+from edgefas.demo.episodes import DemoEpisode, DemoPlan, Outcome, demo_episodes, load_plan, outcome
+from edgefas.demo.sheet import contact_sheet
+from edgefas.errors import CheckFailed, EdgefasError
+from edgefas.live.line import DecisionLine
+from edgefas.live.loop import decide_stream
+from edgefas.live.model import LiveModel, open_model
+from edgefas.sensors.frame import Frame
+from edgefas.sensors.open import open_source
+
+Shown = tuple[Frame, DecisionLine, Outcome]
+
+
+def main(out: Annotated[Path, typer.Option(help="Output folder; replaced.")] = Path("demo_out")) -> None:
+    """Play the demo and judge it."""
+    try:
+        play(out)
+    except EdgefasError as error:
+        raise SystemExit(fail(str(error), error.exit_code)) from None
+
+
+def play(out: Path) -> None:
+    """Play every episode, write the three files, and check.
+
+    Raises:
+        CheckFailed: an outcome that the plan does not allow; every miss is named.
+    """
+    plan = load_plan()
+    model = open_model(None)
+    errors.print(f"warning: {model.warning}", style="yellow", highlight=False)
+    partial = out.with_name(out.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    shown: list[Shown] = []
+    with model.engine, (partial / "decisions.jsonl").open("w") as file, Progress(console=errors) as progress:
+        for episode in progress.track(demo_episodes(plan), description="episodes"):
+            frame, picked, lines = _play_episode(episode, model, plan)
+            for line in lines:
+                row = {"episode": vars(episode), **json.loads(line.to_json())}
+                file.write(json.dumps(row) + "\n")
+            shown.append((frame, picked, outcome(episode, lines)))
+    cv2.imwrite(str(partial / "contact_sheet.png"), contact_sheet(shown, plan.accept_within_s))
+    table = _table([found for _, _, found in shown])
+    results.print(table)
+    with (partial / "table.txt").open("w") as file:
+        Console(file=file, width=100).print(table)
+    shutil.rmtree(out, ignore_errors=True)
+    partial.rename(out)
+    results.print(f"decisions, contact sheet and table: {out}/", highlight=False)
+    check(plan, [found for _, _, found in shown])
+
+
+def check(plan: DemoPlan, outcomes: list[Outcome]) -> None:
+    """Hold the outcomes against the plan; prints each miss.
+
+    Raises:
+        CheckFailed: an attack accepted, too few bona fide accepted in time, or an empty scene decided.
+    """
+    misses = [found for found in outcomes if not found.as_wanted(plan.accept_within_s)]
+    for miss in misses:
+        episode = miss.episode
+        errors.print(f"miss: {episode.species} subject {episode.subject}: {miss.verdict.value} ({episode.source})")
+    alive = [found for found in outcomes if found.episode.species == Label.BONA_FIDE.value]
+    accepted = sum(found.as_wanted(plan.accept_within_s) for found in alive)
+    wrong = [miss for miss in misses if miss not in alive]
+    if wrong or accepted < plan.min_bona_fide_share * len(alive):
+        raise CheckFailed(
+            f"{accepted} of {len(alive)} bona fide episodes accepted within {plan.accept_within_s:g} s (wanted "
+            f"{plan.min_bona_fide_share:.0%}), {len(wrong)} attacks or empty scenes not as wanted"
+        )
+
+
+def _play_episode(
+    episode: DemoEpisode, model: LiveModel, plan: DemoPlan
+) -> tuple[Frame, DecisionLine, list[DecisionLine]]:
+    """All lines of an episode, and the scored frame nearest its middle to show."""
+    lines: list[DecisionLine] = []
+    picked: tuple[Frame, DecisionLine] | None = None
+    first_ns: int | None = None
+    with open_source(episode.source) as source:
+        for frame, line in decide_stream(source, model.engine, model.policy, model.trust):
+            lines.append(line)
+            if frame is None:
+                continue
+            first_ns = frame.device_ns if first_ns is None else first_ns
+            passed_s = (frame.device_ns - first_ns) / 1e9
+            if picked is None or (passed_s < plan.seconds / 2 and (line.score is not None or picked[1].score is None)):
+                picked = frame, line
+            if passed_s >= plan.seconds:
+                break
+    if picked is None:
+        raise CheckFailed(f"{episode.source} gave no frame")
+    return *picked, lines
+
+
+def _table(outcomes: list[Outcome]) -> Table:
+    counts = Counter((found.episode.species, found.verdict) for found in outcomes)
+    table = Table(title="simulated presentations of held-out subjects at a held-out site: truth x decision")
+    table.add_column("truth")
+    for verdict in Verdict:
+        table.add_column(verdict.value, justify="right")
+    for species in dict.fromkeys(found.episode.species for found in outcomes):
+        table.add_row(species, *(str(counts[species, verdict]) for verdict in Verdict))
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,251 @@
+"""The training loop, on Lightning Fabric: one process on a laptop, many under torchrun, the same few lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from edgefas.contracts import InputSpec, Label
+from edgefas.errors import UsageError
+from edgefas.models.registry import create_model
+from edgefas.models.weights import save_checkpoint
+from edgefas.training.augment import Batch, augment
+from edgefas.training.metrics import ErrorRates, balanced_cross_entropy, equal_error_threshold, error_rates
+from edgefas.training.recipe import Recipe
+from edgefas.training.simulated import Samples, samples_for
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT, RESUME, HISTORY = "best.safetensors", "resume.safetensors", "history.jsonl"
+Report = Callable[[str, int, int], None]
+"""(what, done, total): called as work goes on."""
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One line of the history."""
+
+    epoch: int
+    loss: float
+    validation_loss: float
+    """Balanced cross entropy: a proper score, which still tells models apart when none makes an error."""
+    eer: float
+    threshold: float
+    rates: ErrorRates
+
+
+class _Inputs(Dataset[dict[str, Tensor]]):
+    """Reads whole batches from the memory-mapped arrays."""
+
+    def __init__(self, samples: Samples, spec: InputSpec) -> None:
+        self._arrays = {m.value: samples.arrays[_array_name(m.value, spec)] for m in spec.modalities}
+        self._bona_fide = (samples.species == Label.BONA_FIDE.value).astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self._bona_fide)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        order = np.array(indices)
+        batch = {name: torch.from_numpy(array[order].astype(np.float32)) for name, array in self._arrays.items()}
+        return {**batch, "bona_fide": torch.from_numpy(self._bona_fide[order])}
+
+
+def train(recipe: Recipe, out: Path, cache: Path, *, resume: bool = False, report: Report) -> EpochResult:
+    """Train; leaves the checkpoint of the lowest validation loss, the history and the resume state in `out`.
+
+    Raises:
+        UsageError: `out` holds another run, or there is nothing to resume.
+    """
+    fabric = Fabric(accelerator="auto", devices="auto")
+    fabric.launch()
+    torch.manual_seed(recipe.seed)
+    model = create_model(recipe.model, **recipe.model_options)
+    spec = _with_encoding(model.input_spec, recipe)
+    model.input_spec = spec
+    with fabric.rank_zero_first():  # one process renders, the others find it rendered
+        splits = {
+            name: samples_for(recipe.data, split, spec, cache, lambda done, total: report("rendering", done, total))
+            for name, split in (("train", recipe.data.train), ("validation", recipe.data.validation))
+        }
+    loader = fabric.setup_dataloaders(
+        _loader(_Inputs(splits["train"], spec), recipe, fabric.world_size, fabric.global_rank),
+        use_distributed_sampler=False,
+    )
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=recipe.optimiser.learning_rate, weight_decay=recipe.optimiser.weight_decay
+    )
+    first = _open_run(out, recipe, model, optimiser, resume)
+    wrapped, optimiser = fabric.setup(model, optimiser)
+    best = _best_so_far(out)
+    for epoch in range(first, recipe.epochs):
+        loader.sampler.set_epoch(epoch)
+        loss = _train_epoch(fabric, wrapped, optimiser, loader, recipe, spec, epoch, report)
+        result = _validate(model, splits["validation"], spec, epoch, loss, recipe.batch_size)
+        if fabric.is_global_zero:
+            if best is None or result.validation_loss < best:
+                best = result.validation_loss
+                save_checkpoint(out / CHECKPOINT, recipe.model, recipe.model_options, model.state_dict(), spec)
+            _save_resume(out, epoch, model, optimiser)
+            with (out / HISTORY).open("a") as file:
+                file.write(json.dumps(_as_row(result)) + "\n")
+        report("epoch", epoch + 1, recipe.epochs)
+    return result
+
+
+def score_samples(model: nn.Module, samples: Samples, spec: InputSpec, batch_size: int = 64) -> npt.NDArray[np.float32]:
+    """(N,) log-odds of every sample, in evaluation mode."""
+    inputs, scores = _Inputs(samples, spec), []
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(inputs), batch_size):
+            batch = inputs.__getitems__(list(range(start, min(start + batch_size, len(inputs)))))
+            batch.pop("bona_fide")
+            scores.append(model(**batch).numpy())
+    model.train(was_training)
+    return np.concatenate(scores).astype(np.float32)
+
+
+def _train_epoch(
+    fabric: Fabric,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    loader: DataLoader[Batch],
+    recipe: Recipe,
+    spec: InputSpec,
+    epoch: int,
+    report: Report,
+) -> float:
+    """Mean loss; bona fide and attacks weigh the same whatever their numbers."""
+    generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank)
+    model.train()
+    total = 0.0
+    for step, batch in enumerate(loader):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(recipe, epoch + step / len(loader))
+        target = batch.pop("bona_fide")
+        logits = model(**augment(batch, spec, recipe.augmentation, generator))
+        loss = _balanced_loss(logits, target, recipe.label_smoothing)
+        optimiser.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        fabric.clip_gradients(model, optimiser, max_norm=5.0)
+        optimiser.step()
+        total += float(loss.detach())
+        report(f"epoch {epoch + 1}", step + 1, len(loader))
+    return total / len(loader)
+
+
+def learning_rate(recipe: Recipe, epochs_done: float) -> float:
+    """Linear warm-up, then one half cosine to zero at the last epoch."""
+    peak, warmup = recipe.optimiser.learning_rate, min(recipe.optimiser.warmup_epochs, recipe.epochs / 2)
+    if epochs_done < warmup:
+        return peak * (epochs_done + 1e-3) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (epochs_done - warmup) / (recipe.epochs - warmup)))
+
+
+def _balanced_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
+    soft = target * (1 - 2 * smoothing) + smoothing
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, soft, reduction="none")
+    share = target.mean().clamp(0.1, 0.9)
+    weight = torch.where(target > 0.5, 0.5 / share, 0.5 / (1 - share))
+    return (loss * weight).mean()
+
+
+def _validate(model: nn.Module, samples: Samples, spec: InputSpec, epoch: int, loss: float, batch: int) -> EpochResult:
+    scores = score_samples(model, samples, spec, batch)
+    threshold, eer = equal_error_threshold(scores, samples.species)
+    rates = error_rates(scores, samples.species, threshold)
+    return EpochResult(epoch, loss, balanced_cross_entropy(scores, samples.species), eer, threshold, rates)
+
+
+def _loader(inputs: _Inputs, recipe: Recipe, world_size: int, rank: int) -> DataLoader[Batch]:
+    """Shuffled by (seed, epoch) alone, so a resumed run sees the batches it would have seen."""
+    sampler: DistributedSampler[Batch] = DistributedSampler(
+        inputs, num_replicas=world_size, rank=rank, shuffle=True, seed=recipe.seed, drop_last=True
+    )
+    return DataLoader(inputs, recipe.batch_size, sampler=sampler, drop_last=True, collate_fn=_already_a_batch)
+
+
+def _already_a_batch(batch: Any) -> Any:
+    return batch
+
+
+def _with_encoding(spec: InputSpec, recipe: Recipe) -> InputSpec:
+    if spec.ir is None:
+        return spec
+    return spec.model_copy(update={"ir": spec.ir.model_copy(update={"encoding": recipe.ir_encoding})})
+
+
+def _array_name(modality: str, spec: InputSpec) -> str:
+    return f"ir_{spec.ir.encoding.value}" if modality == "ir" and spec.ir is not None else modality
+
+
+def _open_run(out: Path, recipe: Recipe, model: nn.Module, optimiser: torch.optim.Optimizer, resume: bool) -> int:
+    """Prepare the folder; gives the epoch to start with."""
+    text = recipe.to_json(indent=1)
+    if not resume:
+        if (out / "recipe.json").exists():
+            raise UsageError(f"{out} holds a run already; add --resume to go on, or choose another --out")
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "recipe.json").write_text(text)
+        return 0
+    if not (out / RESUME).is_file():
+        raise UsageError(f"there is nothing to resume in {out}; start without --resume")
+    if (out / "recipe.json").read_text() != text:
+        raise UsageError(f"{out} was trained by another recipe; --resume needs the same one")
+    return _load_resume(out, model, optimiser)
+
+
+def _save_resume(out: Path, epoch: int, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Model and optimiser as plain tensors: no pickle."""
+    tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    tensors["epoch"] = torch.tensor(epoch)
+    save_file(tensors, out / f".{RESUME}.part")
+    (out / f".{RESUME}.part").replace(out / RESUME)
+
+
+def _load_resume(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    tensors = load_file(out / RESUME)
+    epoch = int(tensors.pop("epoch"))
+    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser."):
+            _, index, name = key.split(".", 2)
+            state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return epoch + 1
+
+
+def _best_so_far(out: Path) -> float | None:
+    if not (out / HISTORY).is_file():
+        return None
+    rows = [json.loads(line) for line in (out / HISTORY).read_text().splitlines()]
+    return min((float(row["validation_loss"]) for row in rows), default=None)
+
+
+def _as_row(result: EpochResult) -> dict[str, Any]:
+    return {
+        "epoch": result.epoch,
+        "loss": result.loss,
+        "validation_loss": result.validation_loss,
+        "eer": result.eer,
+        "threshold": result.threshold,
+        "bpcer": result.rates.bpcer,
+        "apcer": result.rates.apcer,
+    }

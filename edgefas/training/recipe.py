@@ -1,0 +1,113 @@
+"""The training recipe: one YAML file says everything that makes a checkpoint."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from edgefas.contracts import Contract, IREncoding
+from edgefas.errors import UsageError
+
+SHIPPED = resources.files("edgefas.training").joinpath("recipes")
+
+
+class SimulatedSplit(Contract):
+    """Which simulated presentations a split holds; subjects and sites keep splits disjoint."""
+
+    first_subject: int = Field(ge=0)
+    last_subject: int = Field(ge=0)
+    sites: tuple[int, ...] = Field(min_length=1)
+    seed: int = Field(ge=0)
+    samples: dict[str, int] = Field(description="presentation -> number of samples", min_length=1)
+    frames_per_episode: int = Field(4, ge=1, le=30)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SimulatedSplit:
+        if self.first_subject > self.last_subject:
+            raise ValueError(f"first_subject {self.first_subject} is after last_subject {self.last_subject}")
+        return self
+
+
+class SimulatedData(Contract):
+    """Training and validation data from the simulated camera."""
+
+    kind: Literal["simulated"] = "simulated"
+    simulator_version: int = Field(description="refused when the installed simulator has another")
+    train: SimulatedSplit
+    validation: SimulatedSplit
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> SimulatedData:
+        if self.train.last_subject >= self.validation.first_subject:
+            raise ValueError("validation subjects must come after the training subjects: a shared one is a leak")
+        return self
+
+
+class Augmentation(Contract):
+    """Random changes of a training batch: the paper's flipping, rotation and cropping, then light and noise."""
+
+    flip: bool = True
+    rotate_deg: float = Field(10.0, ge=0, le=45)
+    shift_share: float = Field(0.05, ge=0, le=0.5, description="of the crop's side")
+    scale_share: float = Field(0.08, ge=0, le=0.5)
+    rgb_gain: float = Field(0.3, ge=0, le=1, description="log-uniform per channel and sample: white balance, exposure")
+    ir_gain: float = Field(0.4, ge=0, le=1.5, description="log-uniform per sample: distance, power, exposure")
+    contrast: float = Field(0.2, ge=0, le=0.9)
+    noise: float = Field(0.05, ge=0, le=1, description="standard deviation on normalised colour and infrared")
+    depth_noise: float = Field(0.02, ge=0, le=1, description="standard deviation on encoded depth")
+
+
+class Optimiser(Contract):
+    """AdamW with linear warm-up and one cosine cycle."""
+
+    learning_rate: float = Field(gt=0, le=1)
+    weight_decay: float = Field(0.01, ge=0, le=1)
+    warmup_epochs: float = Field(1.0, ge=0)
+
+
+class Recipe(Contract):
+    """One training run; equal recipes on equal machines give equal checkpoints."""
+
+    model: str
+    model_options: dict[str, Any] = Field(default_factory=dict)
+    ir_encoding: IREncoding = IREncoding.LIT
+    data: SimulatedData
+    augmentation: Augmentation = Augmentation()
+    optimiser: Optimiser
+    epochs: int = Field(ge=1, le=10000)
+    batch_size: int = Field(ge=2, le=4096)
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="keeps log-odds finite on separable data")
+    seed: int = Field(ge=0)
+
+
+def load_recipe(name: str) -> Recipe:
+    """A shipped recipe by name, or one by path.
+
+    Raises:
+        UsageError: no such recipe, or the file is no YAML mapping.
+        ContractError: an unknown key or a value out of range, by name.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise UsageError(f"there is no recipe file {name}")
+        text = path.read_text()
+    else:
+        known = sorted(entry.name.removesuffix(".yaml") for entry in SHIPPED.iterdir())
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"shipped recipes: {', '.join(known)}"
+            raise UsageError(f"there is no recipe {name!r}; {hint} A path must end in .yaml")
+        text = SHIPPED.joinpath(f"{name}.yaml").read_text()
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{name} is not valid YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{name} holds {type(data).__name__}, a recipe is a mapping of keys to values")
+    return Recipe.from_dict(data)

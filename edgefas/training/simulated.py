@@ -1,0 +1,134 @@
+"""Samples from the simulated camera, seen through the pipeline's own eyes: rendered frames, detected faces,
+`preprocess`. Rendered once into memory-mapped arrays; all IR encodings of one frame are kept, to compare them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefas.contracts import InputSpec, IREncoding
+from edgefas.errors import UsageError
+from edgefas.faces import detect_faces
+from edgefas.preprocess import crop_box, inside_share, preprocess
+from edgefas.sensors.simulator import SIMULATOR_VERSION
+from edgefas.sensors.simulator.episode import Episode, Presentation, sample_episode
+from edgefas.sensors.simulator.render import render
+from edgefas.sensors.simulator.truth import true_face
+from edgefas.training.recipe import SimulatedData, SimulatedSplit
+
+F16 = npt.NDArray[np.float16]
+
+EPISODE_FRAMES = 30
+"""Frame indices are drawn from the loop that the simulated camera plays."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Inputs as `preprocess` makes them, float16; infrared once per encoding."""
+
+    arrays: dict[str, F16]
+    """"rgb" (N,3,H,W), "depth" (N,1,H,W), "ir_lit", "ir_unlit", "ir_active" (N,1,H,W)."""
+    species: npt.NDArray[np.str_]
+    subjects: npt.NDArray[np.int64]
+    detected_share: float
+    """Share of samples whose face the detector found; the others use the simulator's own box."""
+
+    def __len__(self) -> int:
+        return len(self.species)
+
+
+def samples_for(
+    data: SimulatedData, split: SimulatedSplit, spec: InputSpec, cache: Path, progress: Progress
+) -> Samples:
+    """Render a split, or open it where it was rendered before with the same simulator, split and spec."""
+    if data.simulator_version != SIMULATOR_VERSION:
+        raise UsageError(
+            f"the recipe was written for simulator version {data.simulator_version}, this one is {SIMULATOR_VERSION}; "
+            "set simulator_version in a copy of the recipe and train again"
+        )
+    key = hashlib.sha256(f"{SIMULATOR_VERSION}{split.to_json()}{spec.to_json()}".encode()).hexdigest()[:16]
+    folder = cache / f"simulated-{key}"
+    if not (folder / "index.json").is_file():
+        _render_split(split, spec, folder, progress)
+    index = json.loads((folder / "index.json").read_text())
+    arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+    return Samples(arrays, np.array(index["species"]), np.array(index["subjects"]), index["detected_share"])
+
+
+def plan(split: SimulatedSplit) -> Iterator[tuple[Episode, list[int]]]:
+    """Episodes of a split, and which of their frames are samples; presentations take turns over the subjects."""
+    count = split.last_subject - split.first_subject + 1
+    for name, total in split.samples.items():
+        kind = Presentation(name)
+        for number in range(-(-total // split.frames_per_episode)):
+            seed = int.from_bytes(hashlib.sha256(f"{split.seed}/{name}/{number}".encode()).digest()[:4], "big")
+            subject = split.first_subject + number % count
+            episode = sample_episode(kind, subject, split.sites[number % len(split.sites)], seed)
+            wanted = min(split.frames_per_episode, total - number * split.frames_per_episode)
+            step = EPISODE_FRAMES // split.frames_per_episode
+            yield episode, [seed % step + step * k for k in range(wanted)]
+
+
+def _render_split(split: SimulatedSplit, spec: InputSpec, folder: Path, progress: Progress) -> None:
+    jobs = [(episode, frames, spec) for episode, frames in plan(split)]
+    total = sum(len(frames) for _, frames, _ in jobs)
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    arrays: dict[str, F16] = {}
+    species: list[str] = []
+    subjects: list[int] = []
+    found = 0
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        for (episode, _, _), rows in zip(jobs, pool.map(_samples_of_episode, jobs, chunksize=4), strict=True):
+            for inputs, detected in rows:
+                for name, value in inputs.items():
+                    if name not in arrays:
+                        arrays[name] = np.lib.format.open_memmap(
+                            partial / f"{name}.npy", "w+", np.float16, (total, *value.shape)
+                        )
+                    arrays[name][len(species)] = value
+                species.append(episode.presentation.value)
+                subjects.append(episode.subject)
+                found += detected
+                progress(len(species), total)
+    for array in arrays.values():
+        array.flush()  # type: ignore[attr-defined]
+    index = {"species": species, "subjects": subjects, "detected_share": found / max(total, 1)}
+    (partial / "index.json").write_text(json.dumps(index))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _samples_of_episode(job: tuple[Episode, list[int], InputSpec]) -> list[tuple[dict[str, F16], bool]]:
+    episode, indices, spec = job
+    return [encode(episode, index, spec) for index in indices]
+
+
+def encode(episode: Episode, index: int, spec: InputSpec) -> tuple[dict[str, F16], bool]:
+    """One sample: every array that `Samples` holds, and whether the detector found the face."""
+    frame = render(episode, index)
+    faces = detect_faces(frame)
+    grid = frame.calibration.depth
+    detected = bool(faces) and inside_share(crop_box(faces[0], spec, grid), grid) > 0
+    face = faces[0] if detected else true_face(episode, index)
+    if face is None:
+        raise UsageError(f"presentation {episode.presentation.value!r} shows no face to train on")
+    without_ir = preprocess(frame, face, spec.model_copy(update={"ir": None}))
+    sample = {name: value[0].astype(np.float16) for name, value in without_ir.items()}
+    if spec.ir is not None:
+        for encoding in IREncoding:
+            part = spec.ir.model_copy(update={"encoding": encoding})
+            only_ir = spec.model_copy(update={"rgb": None, "depth": None, "ir": part})
+            sample[f"ir_{encoding.value}"] = preprocess(frame, face, only_ir)["ir"][0].astype(np.float16)
+    return sample, detected
