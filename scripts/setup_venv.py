@@ -31,24 +31,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("venv", type=Path, help="where the environment is")
     parser.add_argument("extras", help="extras of setup.cfg, comma separated")
-    parser.add_argument(
-        "--wheelhouse", action="store_true", help=f"keep the base wheels in {WHEELHOUSE.name} for tests"
-    )
+    parser.add_argument("--wheelhouse", action="store_true", help="keep the base wheels for the packaging tests")
     options = parser.parse_args()
-    if sys.version_info < (3, 10):
-        sys.exit(
-            f"error: this is Python {sys.version.split()[0]}, edgefas needs >= 3.10; try: make PYTHON=python3.12 ..."
-        )
+    if sys.version_info < (3, 10):  # noqa: UP036 - the system's python3 runs this, whatever it is
+        sys.exit(f"error: Python {sys.version.split()[0]} is too old, needed is >= 3.10; try: make PYTHON=python3.12")
     venv, stamp = options.venv.resolve(), options.venv.resolve() / "edgefas-setup.sha256"
     key = fingerprint(sys.argv[1:])
     if stamp.exists() and stamp.read_text() == key:
         return
     python = make_venv(venv)
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-    run([*pip, "install", "--quiet", "--upgrade", "pip>=24"])
+    run([*pip, "install", "-qq", "--upgrade", "pip>=24"])
     if {"train", "export"} & set(options.extras.split(",")):
         install_cpu_torch(pip)
-    run([*pip, "install", "--quiet", "-c", str(CONSTRAINTS), "-e", f"{ROOT}[{options.extras}]"])
+    run([*pip, "install", "-qq", "-c", str(CONSTRAINTS), "-e", f"{ROOT}[{options.extras}]"])
     if options.wheelhouse:
         fill_wheelhouse(pip)
     stamp.write_text(key)
@@ -62,10 +58,10 @@ def fingerprint(arguments: list[str]) -> str:
 
 
 def make_venv(venv: Path) -> Path:
-    """Make the environment, or keep one whose Python still runs; gives its interpreter."""
+    """Make the environment, or keep one that has pip and this very Python; gives its interpreter."""
     python = venv / "bin" / "python"
-    usable = python.exists() and subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0
-    if not usable:
+    ask = [python, "-c", "import pip, sys; print(sys.version)"]
+    if not python.exists() or subprocess.run(ask, capture_output=True, text=True).stdout.strip() != sys.version:
         print(f"making {venv.name} with Python {sys.version.split()[0]}", flush=True)
         made = subprocess.run([sys.executable, "-m", "venv", "--clear", venv], capture_output=True, text=True)
         if made.returncode:
@@ -76,7 +72,7 @@ def make_venv(venv: Path) -> Path:
 def install_cpu_torch(pip: list[str]) -> None:
     """Install the pinned PyTorch if pip, or else PyTorch's own CPU index, gives a CPU build; stop if neither does."""
     for source in ([], ["--extra-index-url", CPU_INDEX, "--retries", "1", "--timeout", "15"]):
-        wanted = [*pip, "install", "--quiet", "-c", str(CONSTRAINTS), *source]
+        wanted = [*pip, "install", "-qq", "-c", str(CONSTRAINTS), *source]
         dry = subprocess.run([*wanted, "--dry-run", "--report", "-", "torch"], capture_output=True, text=True)
         if dry.returncode == 0 and is_cpu_build(json.loads(dry.stdout)):
             # Alone, so that nothing else is ever taken from the additional index.
@@ -97,8 +93,8 @@ def fill_wheelhouse(pip: list[str]) -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     lines = config["options"]["install_requires"].splitlines()
-    needs = [line for line in lines if line and not line.startswith("#")]
-    run([*pip, "download", "--quiet", "-c", str(CONSTRAINTS), "-d", str(WHEELHOUSE), "--only-binary=:all:", *needs])
+    needs = ["setuptools>=77", *(line for line in lines if line and not line.startswith("#"))]
+    run([*pip, "download", "-qq", "-c", str(CONSTRAINTS), "-d", str(WHEELHOUSE), "--only-binary=:all:", *needs])
 
 
 def run(command: list[str]) -> None:
