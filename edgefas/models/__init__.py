@@ -1,0 +1,22 @@
+"""The networks: `create_model(name, **config)`, their sizes, and their checkpoints. Needs PyTorch.
+
+One file per family; importing this package registers all of them.
+"""
+
+from edgefas.models import dah_fas, efficientnet, ghostnet, mobilenetv2, resnet  # noqa: F401  (registers them)
+from edgefas.models.complexity import Complexity, count
+from edgefas.models.registry import ModelConfig, ModelEntry, PaperFigures, create_model, list_models, register_model
+from edgefas.models.weights import load_checkpoint, save_checkpoint
+
+__all__ = [
+    "Complexity",
+    "ModelConfig",
+    "ModelEntry",
+    "PaperFigures",
+    "count",
+    "create_model",
+    "list_models",
+    "load_checkpoint",
+    "register_model",
+    "save_checkpoint",
+]

@@ -1,0 +1,97 @@
+"""Checkpoints: one safetensors file that says itself which network it is and what it expects as input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from edgefas.contracts import InputSpec
+from edgefas.errors import EdgefasError
+from edgefas.files import write_atomically
+from edgefas.models.registry import create_model
+
+
+class CheckpointError(EdgefasError):
+    """The file is not a checkpoint of this edgefas, or does not fit its network."""
+
+
+def save_checkpoint(
+    path: Path,
+    model_name: str,
+    config: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    input_spec: InputSpec | None = None,
+) -> None:
+    """Write `state` with everything needed to build the network again; an existing file is replaced in one step.
+
+    Args:
+        path: conventionally `*.safetensors`.
+        model_name, config, input_spec: as for `create_model`; without `input_spec` it is the configuration's own.
+        state: the network's state dict.
+
+    Raises:
+        CheckpointError: `state` does not fit the network of that name and configuration.
+        FileWriteError: the file cannot be written.
+    """
+    model = create_model(model_name, input_spec=input_spec, **config)
+    _check_fit(path, model, state)
+    metadata = {
+        "edgefas.model": model_name,
+        "edgefas.config": model.config.to_json(),
+        "edgefas.input_spec": model.input_spec.to_json(),
+    }
+    data = safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in state.items()}, metadata)
+    write_atomically(path, data)
+
+
+def load_checkpoint(path: Path) -> nn.Module:
+    """Build the network a checkpoint names and fill it, in evaluation mode.
+
+    Raises:
+        CheckpointError: no such file, not safetensors, metadata missing, or keys that do not fit; they are listed.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}") from None
+    try:
+        name, spec = metadata["edgefas.model"], InputSpec.from_json(metadata["edgefas.input_spec"])
+        config = json.loads(metadata["edgefas.config"])
+    except KeyError as error:
+        raise CheckpointError(
+            f"{path} has no {error} in its header; `edgefas train` writes checkpoints with it"
+        ) from None
+    model = create_model(name, input_spec=spec, **config)
+    _check_fit(path, model, state)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def _check_fit(path: Path, model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Every key and shape; the first few of each kind are listed."""
+    expected = model.state_dict()
+    shared = expected.keys() & state.keys()
+    problems = {
+        "missing": sorted(expected.keys() - state.keys()),
+        "unexpected": sorted(state.keys() - expected.keys()),
+        "other shape": sorted(
+            f"{k} {tuple(state[k].shape)}, expected {tuple(expected[k].shape)}"
+            for k in shared
+            if state[k].shape != expected[k].shape
+        ),
+    }
+    found = [
+        f"{what}: {', '.join(keys[:8])}" + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
+        for what, keys in problems.items()
+        if keys
+    ]
+    if found:
+        raise CheckpointError(f"{path} does not fit {model.model_name}: {'; '.join(found)}")
