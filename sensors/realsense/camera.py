@@ -23,6 +23,7 @@ def open_camera(
     *,
     emitter: Emitter = "on",
     size_px: tuple[int, int] = (640, 480),
+    color_size_px: tuple[int, int] = (640, 480),
     record_to: Path | None = None,
     context: Any = None,
     patience: Patience | None = None,
@@ -32,7 +33,8 @@ def open_camera(
     Args:
         serial: which one; None means the only one.
         emitter: see `Emitter`.
-        size_px: width and height of all three streams.
+        size_px: width and height of depth and infrared.
+        color_size_px: width and height of colour.
         record_to: also write everything to this .db3 file, with librealsense's recorder.
         context: an `rs.context`; None means the cameras of this machine.
         patience: None means `Patience()`, or no restart while recording: a restart would overwrite the file.
@@ -46,7 +48,7 @@ def open_camera(
         patience = Patience() if record_to is None else Patience(stall_s=5.0, give_up_s=5.0)
 
     def start() -> Running:
-        return _start(context, serial, emitter, size_px, record_to)
+        return _start(context, serial, emitter, size_px, color_size_px, record_to)
 
     return RealSenseSource(f"camera {serial}", start, live=True, patience=patience)
 
@@ -87,15 +89,21 @@ def list_serials(context: Any) -> list[str]:
     )
 
 
-def _start(context: Any, serial: str, emitter: Emitter, size_px: tuple[int, int], record_to: Path | None) -> Running:
+def _start(
+    context: Any,
+    serial: str,
+    emitter: Emitter,
+    size_px: tuple[int, int],
+    color_size_px: tuple[int, int],
+    record_to: Path | None,
+) -> Running:
     rs = load()
-    width, height = size_px
     fps = FPS[emitter]
     config = rs.config()
     config.enable_device(serial)
-    config.enable_stream(rs.stream.depth, width, height, rs.format.z16, fps)
-    config.enable_stream(rs.stream.infrared, 1, width, height, rs.format.y8, fps)
-    config.enable_stream(rs.stream.color, width, height, rs.format.rgb8, fps)
+    config.enable_stream(rs.stream.depth, *size_px, rs.format.z16, fps)
+    config.enable_stream(rs.stream.infrared, 1, *size_px, rs.format.y8, fps)
+    config.enable_stream(rs.stream.color, *color_size_px, rs.format.rgb8, fps)
     if record_to is not None:
         config.enable_record_to_file(str(record_to))
     pipeline = rs.pipeline(context)
@@ -103,7 +111,7 @@ def _start(context: Any, serial: str, emitter: Emitter, size_px: tuple[int, int]
         profile = pipeline.start(config)
     except RuntimeError as error:
         raise CameraError(
-            f"cannot stream depth, infrared and colour at {width}x{height} {fps} fps ({error}); "
+            f"cannot stream depth and infrared {size_px} and colour {color_size_px} px at {fps} fps ({error}); "
             "close other programs that use the camera, and check that cable and port are USB 3"
         ) from None
     device = profile.get_device()
