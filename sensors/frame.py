@@ -86,8 +86,8 @@ class Frame:
         for name in ("ir_lit", "ir_unlit"):
             _own(self, name, np.uint8, (grid.height_px, grid.width_px))
         _own(self, "depth", np.uint16, (grid.height_px, grid.width_px))
-        if not self.depth_scale_m > 0:
-            raise ValueError(f"depth_scale_m is {self.depth_scale_m}, must be > 0 metres per unit")
+        if not 0 < self.depth_scale_m < 1:
+            raise ValueError(f"depth_scale_m is {self.depth_scale_m}, must be above 0 and below 1 metre per unit")
 
 
 def _own(frame: Frame, name: str, dtype: type, shape: tuple[int, ...]) -> None:
@@ -95,8 +95,9 @@ def _own(frame: Frame, name: str, dtype: type, shape: tuple[int, ...]) -> None:
     array = getattr(frame, name)
     if array is None:
         return
-    if array.dtype != dtype or array.shape != shape:
-        raise ValueError(f"{name} is {array.dtype} {array.shape}, the calibration says {np.dtype(dtype)} {shape}")
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
+        got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ValueError(f"{name} is {got}, the calibration says {np.dtype(dtype)} {shape}")
     if array.base is not None or not array.flags.c_contiguous:
         array = array.copy(order="C")
         object.__setattr__(frame, name, array)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -15,6 +16,9 @@ import edgefas
 from edgefas.cli import benchmark, export, live, models, quantize, record, train
 from edgefas.cli.console import errors
 from edgefas.errors import EdgefasError
+
+DEBUG = "EDGEFAS_DEBUG"
+"""The environment variable that shows tracebacks."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 for command in (models, train, export, quantize, benchmark, live, record):
@@ -45,7 +49,9 @@ def main(argv: list[str] | None = None) -> None:
 def run(argv: list[str] | None = None) -> int:
     """Run one command; gives its exit code and never a traceback for what a user can cause."""
     try:
-        return int(app(args=argv, prog_name="edgefas", standalone_mode=False) or 0)
+        code = int(app(args=argv, prog_name="edgefas", standalone_mode=False) or 0)
+        sys.stdout.flush()  # a reader that went away is found here, not while Python shuts down
+        return code
     except typer.Exit as stop:
         return stop.exit_code
     except typer.TyperException as error:  # usage: unknown command, flag or value
@@ -57,12 +63,24 @@ def run(argv: list[str] | None = None) -> int:
         return 1
     except (KeyboardInterrupt, typer.Abort):
         return 130
+    except OSError as error:  # a folder that cannot be written, a full disk
+        _traceback_if_wanted()
+        return fail(str(error), 1)
+    except Exception as error:  # a defect of ours, never the user's
+        _traceback_if_wanted()
+        what = f"{type(error).__name__}: {error}"
+        return fail(f"internal error: {what}\nplease report it; details with {DEBUG}=1", 1)
 
 
 def fail(text: str, code: int) -> int:
     """Print an error and give back its exit code."""
     errors.print(f"error: {text}", highlight=False, markup=False, soft_wrap=True)
     return code
+
+
+def _traceback_if_wanted() -> None:
+    if os.environ.get(DEBUG):
+        traceback.print_exc()
 
 
 def _command_word(argv: list[str] | None) -> str:

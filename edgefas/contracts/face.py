@@ -13,11 +13,11 @@ class FaceBox(Contract):
     The box is the face region a frontal Haar detector returns: brows to chin, ear to ear, about 150 mm wide.
     """
 
-    x_px: float = Field(description="left edge")
-    y_px: float = Field(description="top edge")
-    width_px: float = Field(gt=0)
-    height_px: float = Field(gt=0)
-    median_z_mm: float = Field(gt=0, description="median depth of the central half of the box, holes left out")
+    x_px: float = Field(ge=-1e5, le=1e5, description="left edge; a box may begin outside the picture")
+    y_px: float = Field(ge=-1e5, le=1e5, description="top edge")
+    width_px: float = Field(ge=1, le=1e5)
+    height_px: float = Field(ge=1, le=1e5)
+    median_z_mm: float = Field(gt=0, le=1e6, description="median depth of the central half of the box, holes left out")
 
     @property
     def centre_px(self) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from edgefas.contracts.base import Contract
 
 Unit = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Spread = Annotated[float, Field(ge=1e-3, le=1e3)]
 
 
 class Modality(str, Enum):
@@ -61,7 +61,7 @@ class RGBInput(Contract):
     width_px: int = Field(ge=16, le=512)
     order: Literal["rgb", "bgr"] = "rgb"
     mean: tuple[Unit, Unit, Unit] = (0.485, 0.456, 0.406)
-    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    std: tuple[Spread, Spread, Spread] = (0.229, 0.224, 0.225)
 
 
 class IRInput(Contract):
@@ -71,7 +71,7 @@ class IRInput(Contract):
     width_px: int = Field(ge=16, le=512)
     encoding: IREncoding = IREncoding.LIT
     mean: Unit = 0.5
-    std: Positive = 0.25
+    std: Spread = 0.25
 
 
 class DepthInput(Contract):

@@ -1,0 +1,69 @@
+"""Hypothesis strategies for the contracts, made from the bounds their fields declare."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from hypothesis import strategies as st
+
+from edgefas.contracts import (
+    BoxCrop,
+    Contract,
+    Decision,
+    DepthInput,
+    FaceBox,
+    InputSpec,
+    IRInput,
+    MetricCrop,
+    Policy,
+    QualityGates,
+    Reason,
+    RGBInput,
+    TemporalRule,
+    Verdict,
+)
+
+T = TypeVar("T", bound=Contract)
+
+
+def fields(model: type[Contract], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Keyword arguments for `model`, each within its bounds."""
+    free = {name: info for name, info in model.model_fields.items() if name not in given}
+    drawn = {name: st.from_type(Annotated[(info.annotation, *info.metadata, name)]) for name, info in free.items()}
+    return st.fixed_dictionaries({**drawn, **given})
+
+
+def instances(model: type[T], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[T]:
+    return fields(model, **given).map(lambda values: model(**values))
+
+
+def per_channel(low: float, high: float) -> st.SearchStrategy[tuple[float, float, float]]:
+    return st.tuples(*[st.floats(low, high)] * 3)
+
+
+crops = instances(MetricCrop) | instances(BoxCrop)
+input_specs = (
+    fields(
+        InputSpec,
+        crop=crops,
+        rgb=st.none() | instances(RGBInput, mean=per_channel(0, 1), std=per_channel(1e-3, 1e3)),
+        ir=st.none() | instances(IRInput),
+        depth=st.none() | instances(DepthInput),
+    )
+    .filter(lambda values: any(values[name] is not None for name in ("rgb", "ir", "depth")))
+    .map(lambda values: InputSpec(**values))
+)
+gates = (
+    fields(QualityGates)
+    .filter(lambda values: values["min_distance_mm"] < values["max_distance_mm"])
+    .map(lambda values: QualityGates(**values))
+)
+policies = instances(Policy, gates=gates, temporal=instances(TemporalRule))
+face_boxes = instances(FaceBox)
+undecided = st.builds(
+    Decision,
+    verdict=st.just(Verdict.NO_DECISION),
+    reason=st.sampled_from(sorted(set(Reason) - {Reason.SCORE_ABOVE_THRESHOLD, Reason.SCORE_BELOW_THRESHOLD})),
+    score=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+)
+decisions = undecided | st.builds(Decision.from_score, st.floats(), st.floats(-100, 100))
