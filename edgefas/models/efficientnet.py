@@ -31,7 +31,7 @@ class EfficientNetB0(nn.Module):
         super().__init__()
         self.conv_stem = nn.Conv2d(in_channels, 32, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(32)
-        self.act = nn.SiLU()
+        self.act = nn.SiLU(inplace=True)
         stages = [nn.Sequential(SeparableConv(32, 16))]
         channels = 16
         for expansion, kernel, out, count, first_stride in STAGES:
@@ -65,7 +65,7 @@ class SeparableConv(nn.Module):
         super().__init__()
         self.conv_dw = nn.Conv2d(channels, channels, 3, 1, 1, groups=channels, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.act = nn.SiLU()
+        self.act = nn.SiLU(inplace=True)
         self.se = SqueezeExcite(channels, channels // 4, nn.SiLU, nn.Sigmoid)
         self.conv_pw = nn.Conv2d(channels, out, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out)
@@ -85,7 +85,7 @@ class MBConv(nn.Module):
         self.bn1 = nn.BatchNorm2d(hidden)
         self.conv_dw = nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False)
         self.bn2 = nn.BatchNorm2d(hidden)
-        self.act = nn.SiLU()
+        self.act = nn.SiLU(inplace=True)
         self.se = SqueezeExcite(hidden, channels // 4, nn.SiLU, nn.Sigmoid)
         self.conv_pwl = nn.Conv2d(hidden, out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out)

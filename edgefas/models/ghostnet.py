@@ -50,7 +50,7 @@ class GhostNet(nn.Module):
         channels = make_divisible(16 * width, 4)
         self.conv_stem = nn.Conv2d(in_channels, channels, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.act1 = nn.ReLU()
+        self.act1 = nn.ReLU(inplace=True)
         stages = []
         for stage in STAGES:
             blocks = []
@@ -64,7 +64,7 @@ class GhostNet(nn.Module):
         self.blocks = nn.Sequential(*stages)
         if outputs:
             self.conv_head = nn.Conv2d(self.num_features, 1280, 1)
-            self.act2 = nn.ReLU()
+            self.act2 = nn.ReLU(inplace=True)
             self.dropout = nn.Dropout(0.2)
             self.classifier = nn.Linear(1280, outputs)
         initialise(self)
@@ -138,7 +138,7 @@ class ConvBnAct(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, out, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(out)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.act(self.bn1(self.conv(x)))

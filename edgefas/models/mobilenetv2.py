@@ -73,7 +73,7 @@ class InvertedResidual(nn.Module):
         expand = [] if hidden == channels else [_conv_bn_relu6(nn.Conv2d(channels, hidden, 1, bias=False))]
         self.conv = nn.Sequential(
             *expand,
-            nn.Sequential(mixer, nn.BatchNorm2d(hidden), nn.ReLU6()),
+            nn.Sequential(mixer, nn.BatchNorm2d(hidden), nn.ReLU6(inplace=True)),
             nn.Conv2d(hidden, out, 1, bias=False),
             nn.BatchNorm2d(out),
         )
@@ -85,7 +85,7 @@ class InvertedResidual(nn.Module):
 
 
 def _conv_bn_relu6(conv: nn.Conv2d) -> nn.Sequential:
-    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU6())
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU6(inplace=True))
 
 
 @register_model(

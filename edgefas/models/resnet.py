@@ -28,7 +28,7 @@ class ResNet18(nn.Module):
         self.num_features = 8 * base
         self.conv1 = nn.Conv2d(in_channels, base, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(base)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.layer1 = _stage(base, base, stride=1)
         self.layer2 = _stage(base, 2 * base, stride=2)
@@ -58,7 +58,7 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(out)
         self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.downsample = (
             nn.Identity()
             if stride == 1 and channels == out
