@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgefas.cli.console import errors
+from edgefas.cli.signals import stop_signals
 from edgefas.cli.status import StatusLine
 
 NANOSECONDS = 1_000_000_000
@@ -40,7 +39,7 @@ def command(
     live_model = open_model(model, allow_unsigned=allow_unsigned, threads=threads)
     if live_model.warning:
         errors.print(f"warning: {live_model.warning}", style="yellow", highlight=False)
-    with live_model.engine, open_source(camera, realtime=realtime) as source, _stop_signals() as stopped:
+    with live_model.engine, open_source(camera, realtime=realtime) as source, stop_signals() as stopped:
         status: AbstractContextManager[StatusLine | None] = nullcontext()
         if not (headless or json) and errors.is_terminal:
             status = StatusLine(live_model.name, source.stats)
@@ -83,22 +82,3 @@ def _limit(frames: int | None, seconds: float | None) -> Callable[[int, int | No
         return device_ns - first_ns >= seconds * NANOSECONDS
 
     return ended
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """SIGINT and SIGTERM end the stream after the current frame; a second one ends the process at once."""
-    asked = False
-
-    def handler(number: int, _frame: object) -> None:
-        nonlocal asked
-        if asked:
-            sys.exit(128 + number)
-        asked = True
-
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)

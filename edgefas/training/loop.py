@@ -75,23 +75,27 @@ def train(recipe: Recipe, out: Path, cache: Path, *, resume: bool = False, repor
     model = create_model(recipe.model, **recipe.model_options)
     spec = _with_encoding(model.input_spec, recipe)
     model.input_spec = spec
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=recipe.optimiser.learning_rate, weight_decay=recipe.optimiser.weight_decay
+    )
+    first = _open_run(out, recipe, model, optimiser, resume)
+    if first >= recipe.epochs:
+        raise UsageError(f"the run in {out} has all its {recipe.epochs} epochs; nothing is left to train")
     with fabric.rank_zero_first():  # one process renders, the others find it rendered
         splits = {
             name: samples_for(recipe.data, split, spec, cache, lambda done, total: report("rendering", done, total))
             for name, split in (("train", recipe.data.train), ("validation", recipe.data.validation))
         }
-    loader = fabric.setup_dataloaders(
-        _loader(_Inputs(splits["train"], spec), recipe, fabric.world_size, fabric.global_rank),
-        use_distributed_sampler=False,
+    # Not through fabric.setup_dataloaders: its loader sets the sampler's epoch by itself, counting from the process's
+    # start, and a resumed run would see other batches.
+    sampler = _sampler(_Inputs(splits["train"], spec), recipe, fabric)
+    loader = DataLoader(
+        sampler.dataset, recipe.batch_size, sampler=sampler, drop_last=True, collate_fn=_already_a_batch
     )
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=recipe.optimiser.learning_rate, weight_decay=recipe.optimiser.weight_decay
-    )
-    first = _open_run(out, recipe, model, optimiser, resume)
     wrapped, optimiser = fabric.setup(model, optimiser)
     best = _best_so_far(out)
     for epoch in range(first, recipe.epochs):
-        loader.sampler.set_epoch(epoch)
+        sampler.set_epoch(epoch)
         loss = _train_epoch(fabric, wrapped, optimiser, loader, recipe, spec, epoch, report)
         result = _validate(model, splits["validation"], spec, epoch, loss, recipe.batch_size)
         if fabric.is_global_zero:
@@ -114,7 +118,8 @@ def score_samples(model: nn.Module, samples: Samples, spec: InputSpec, batch_siz
         for start in range(0, len(inputs), batch_size):
             batch = inputs.__getitems__(list(range(start, min(start + batch_size, len(inputs)))))
             batch.pop("bona_fide")
-            scores.append(model(**batch).numpy())
+            device = next(model.parameters()).device
+            scores.append(model(**{name: value.to(device) for name, value in batch.items()}).cpu().numpy())
     model.train(was_training)
     return np.concatenate(scores).astype(np.float32)
 
@@ -130,15 +135,17 @@ def _train_epoch(
     report: Report,
 ) -> float:
     """Mean loss; bona fide and attacks weigh the same whatever their numbers."""
-    generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank)
+    seed = recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank
+    torch.manual_seed(seed)  # dropout draws from the global generator: a resumed run must draw the same
+    generator = torch.Generator().manual_seed(seed)
     model.train()
     total = 0.0
     for step, batch in enumerate(loader):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(recipe, epoch + step / len(loader))
         target = batch.pop("bona_fide")
-        logits = model(**augment(batch, spec, recipe.augmentation, generator))
-        loss = _balanced_loss(logits, target, recipe.label_smoothing)
+        inputs = fabric.to_device(augment(batch, spec, recipe.augmentation, generator))
+        loss = _balanced_loss(model(**inputs), fabric.to_device(target), recipe.label_smoothing)
         optimiser.zero_grad(set_to_none=True)
         fabric.backward(loss)
         fabric.clip_gradients(model, optimiser, max_norm=5.0)
@@ -171,12 +178,16 @@ def _validate(model: nn.Module, samples: Samples, spec: InputSpec, epoch: int, l
     return EpochResult(epoch, loss, balanced_cross_entropy(scores, samples.species), eer, threshold, rates)
 
 
-def _loader(inputs: _Inputs, recipe: Recipe, world_size: int, rank: int) -> DataLoader[Batch]:
+def _sampler(inputs: _Inputs, recipe: Recipe, fabric: Fabric) -> DistributedSampler[Batch]:
     """Shuffled by (seed, epoch) alone, so a resumed run sees the batches it would have seen."""
-    sampler: DistributedSampler[Batch] = DistributedSampler(
-        inputs, num_replicas=world_size, rank=rank, shuffle=True, seed=recipe.seed, drop_last=True
+    return DistributedSampler(
+        inputs,
+        num_replicas=fabric.world_size,
+        rank=fabric.global_rank,
+        shuffle=True,
+        seed=recipe.seed,
+        drop_last=True,
     )
-    return DataLoader(inputs, recipe.batch_size, sampler=sampler, drop_last=True, collate_fn=_already_a_batch)
 
 
 def _already_a_batch(batch: Any) -> Any:

@@ -71,7 +71,7 @@ def plan(split: SimulatedSplit) -> Iterator[tuple[Episode, list[int]]]:
     for name, total in split.samples.items():
         kind = Presentation(name)
         for number in range(-(-total // split.frames_per_episode)):
-            seed = int.from_bytes(hashlib.sha256(f"{split.seed}/{name}/{number}".encode()).digest()[:4], "big")
+            seed = int.from_bytes(hashlib.sha256(f"{split.seed}/{name}/{number}".encode()).digest()[:3], "big")
             subject = split.first_subject + number % count
             episode = sample_episode(kind, subject, split.sites[number % len(split.sites)], seed)
             wanted = min(split.frames_per_episode, total - number * split.frames_per_episode)

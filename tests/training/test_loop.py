@@ -1,0 +1,114 @@
+"""The loop learns what can be learnt, and a resumed run equals one that was never broken off."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgefas.contracts import IREncoding
+from edgefas.errors import UsageError
+from edgefas.models.weights import load_checkpoint
+from edgefas.training import loop
+from edgefas.training.loop import CHECKPOINT, HISTORY, learning_rate, score_samples, train
+from edgefas.training.recipe import Recipe, load_recipe
+from edgefas.training.simulated import Samples
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    """A small network on depth alone: relief is alive, flat is not."""
+    shipped = load_recipe("dah-fas-lite-sim")
+    return shipped.model_copy(
+        update={
+            "model": "mobilenetv2",
+            "model_options": {"modality": "depth", "size_px": 48},
+            "epochs": 2,
+            "batch_size": 8,
+        }
+    )
+
+
+def relief_samples(count: int, seed: int) -> Samples:
+    rng = np.random.default_rng(seed)
+    rows, cols = np.mgrid[-1:1:48j, -1:1:48j]
+    bump = np.exp(-4 * (rows**2 + cols**2))
+    species = np.array(["bona_fide", "flat_print"] * (count // 2))
+    alive = (species == "bona_fide")[:, None, None, None]
+    depth = rng.normal(0, 0.05, (count, 1, 48, 48)) + alive * bump
+    return Samples({"depth": depth.astype(np.float16)}, species, np.arange(count), 1.0)
+
+
+@pytest.fixture(autouse=True)
+def _given_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = {0: relief_samples(48, 1), 200: relief_samples(24, 2)}
+    monkeypatch.setattr(loop, "samples_for", lambda data, split, spec, cache, progress: splits[split.first_subject])
+    torch.set_num_threads(1)
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """Report to nobody."""
+
+
+def test_learns_relief_and_keeps_the_best(recipe: Recipe, tmp_path: Path) -> None:
+    recipe = recipe.model_copy(update={"epochs": 10})
+    train(recipe, tmp_path / "run", tmp_path, report=quiet)
+    rows = [json.loads(line) for line in (tmp_path / "run" / HISTORY).read_text().splitlines()]
+    assert len(rows) == 10
+    model = load_checkpoint(tmp_path / "run" / CHECKPOINT)
+    samples = relief_samples(40, 3)
+    scores = score_samples(model, samples, model.input_spec)
+    alive = samples.species == "bona_fide"
+    assert scores[alive].min() > scores[~alive].max()
+
+
+def test_the_checkpoint_carries_the_recipes_ir_encoding(recipe: Recipe, tmp_path: Path) -> None:
+    options = {"modality": "ir", "size_px": 48}
+    recipe = recipe.model_copy(update={"model_options": options, "ir_encoding": IREncoding.ACTIVE, "epochs": 1})
+    depth = {seed: relief_samples(n, seed) for seed, n in ((0, 48), (200, 24))}
+    with pytest.MonkeyPatch.context() as patch:
+        renamed = {k: Samples({"ir_active": s.arrays["depth"]}, s.species, s.subjects, 1.0) for k, s in depth.items()}
+        patch.setattr(loop, "samples_for", lambda data, split, spec, cache, progress: renamed[split.first_subject])
+        train(recipe, tmp_path / "run", tmp_path, report=quiet)
+    assert load_checkpoint(tmp_path / "run" / CHECKPOINT).input_spec.ir.encoding is IREncoding.ACTIVE
+
+
+def test_a_resumed_run_equals_an_unbroken_one(recipe: Recipe, tmp_path: Path) -> None:
+    train(recipe, tmp_path / "whole", tmp_path, report=quiet)
+
+    def break_off(what: str, done: int, total: int) -> None:
+        if what == "epoch" and done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "broken", tmp_path, report=break_off)
+    train(recipe, tmp_path / "broken", tmp_path, resume=True, report=quiet)
+    assert (tmp_path / "broken" / HISTORY).read_text() == (tmp_path / "whole" / HISTORY).read_text()
+
+
+def test_runs_are_neither_overwritten_nor_mixed(recipe: Recipe, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(UsageError, match="nothing to resume"):
+        train(recipe, run, tmp_path, resume=True, report=quiet)
+    train(recipe.model_copy(update={"epochs": 1}), run, tmp_path, report=quiet)
+    with pytest.raises(UsageError, match="holds a run already"):
+        train(recipe, run, tmp_path, report=quiet)
+    with pytest.raises(UsageError, match="another recipe"):
+        train(recipe, run, tmp_path, resume=True, report=quiet)
+    with pytest.raises(UsageError, match="nothing is left"):
+        train(recipe.model_copy(update={"epochs": 1}), run, tmp_path, resume=True, report=quiet)
+
+
+def test_schedule_warms_up_then_falls_to_zero(recipe: Recipe) -> None:
+    recipe = recipe.model_copy(update={"epochs": 10})
+    rates = [learning_rate(recipe, e) for e in np.linspace(0, 10, 101)]
+    peak = recipe.optimiser.learning_rate
+    assert rates[0] < 0.01 * peak
+    assert max(rates) == pytest.approx(peak)
+    assert np.argmax(rates) == 10
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
