@@ -7,7 +7,7 @@ import numpy as np
 from edgefas.contracts import FaceBox
 from edgefas.sensors.simulator.episode import Episode, Presentation
 from edgefas.sensors.simulator.motion import pose
-from edgefas.sensors.simulator.render import face_extent_mm
+from edgefas.sensors.simulator.presentations import build
 from edgefas.sensors.simulator.rig import infrared_view
 
 
@@ -19,7 +19,7 @@ def true_face(episode: Episode, index: int) -> FaceBox | None:
     """
     if episode.presentation is Presentation.EMPTY:
         return None
-    x0, y0, x1, y1 = face_extent_mm(episode)
+    x0, y0, x1, y1 = build(episode).face_mm
     place = pose(episode, index)
     corners = np.array([[x, y, 0.0] for x in (x0, x1) for y in (y0, y1)])
     pixels = infrared_view(episode.site).project(corners @ place.rotation.T + place.position_mm)
