@@ -99,6 +99,7 @@ class DeformableConv(nn.Module):
     def reset(self) -> None:
         """Offsets to zero, weights by fan-out."""
         nn.init.zeros_(self.offset_and_mask.weight)
+        nn.init.zeros_(self.offset_and_mask.bias)
         nn.init.normal_(self.weight, std=(2 / (9 * self.weight.shape[1])) ** 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
