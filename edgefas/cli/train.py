@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from edgefas.cli.console import errors, print_json, results
 from edgefas.errors import require
@@ -28,14 +29,7 @@ def command(
     parsed = load_recipe(recipe)
     folder = out or Path("runs") / Path(recipe).stem
     with training_progress() as progress:
-        tasks = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done, total=total, visible=what == "epoch" or done < total)
-
-        result = train(parsed, folder, cache, resume=resume, report=report)
+        result = train(parsed, folder, cache, resume=resume, report=report_to(progress))
     checkpoint = folder / CHECKPOINT
     if json:
         print_json({"checkpoint": str(checkpoint), "epoch": result.epoch, "eer": result.eer, "loss": result.loss})
@@ -52,3 +46,15 @@ def training_progress() -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=errors
     )
+
+
+def report_to(progress: Progress, prefix: str = "") -> Callable[[str, int, int], None]:
+    """What the loop reports, as one bar per kind of work; finished ones leave the screen."""
+    tasks: dict[str, TaskID] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = progress.add_task(prefix + what, total=total)
+        progress.update(tasks[what], completed=done, total=total, visible=what == "epoch" or done < total)
+
+    return report

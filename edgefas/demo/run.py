@@ -7,7 +7,6 @@ accepted, too few bona fide were, or something was decided about nobody.
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +23,7 @@ from edgefas.contracts import Label, Verdict
 from edgefas.demo.episodes import DemoEpisode, DemoPlan, Outcome, demo_episodes, load_plan, outcome
 from edgefas.demo.sheet import contact_sheet
 from edgefas.errors import CheckFailed, EdgefasError
+from edgefas.files import folder_written_atomically
 from edgefas.live.line import DecisionLine
 from edgefas.live.loop import decide_stream
 from edgefas.live.model import LiveModel, open_model
@@ -50,26 +50,29 @@ def play(out: Path) -> None:
     plan = load_plan()
     model = open_model(None)
     errors.print(f"warning: {model.warning}", style="yellow", highlight=False)
-    partial = out.with_name(out.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    with folder_written_atomically(out) as folder:
+        outcomes = _play_all(plan, model, folder)
+    results.print(f"decisions, contact sheet and table: {out}/", highlight=False)
+    check(plan, outcomes)
+
+
+def _play_all(plan: DemoPlan, model: LiveModel, folder: Path) -> list[Outcome]:
+    """Play, and write the three files."""
     shown: list[Shown] = []
-    with model.engine, (partial / "decisions.jsonl").open("w") as file, Progress(console=errors) as progress:
+    with model.engine, (folder / "decisions.jsonl").open("w") as file, Progress(console=errors) as progress:
         for episode in progress.track(demo_episodes(plan), description="episodes"):
             frame, picked, lines = _play_episode(episode, model, plan)
             for line in lines:
                 row = {"episode": vars(episode), **json.loads(line.to_json())}
                 file.write(json.dumps(row) + "\n")
             shown.append((frame, picked, outcome(episode, lines)))
-    cv2.imwrite(str(partial / "contact_sheet.png"), contact_sheet(shown, plan.accept_within_s))
-    table = _table([found for _, _, found in shown])
+    cv2.imwrite(str(folder / "contact_sheet.png"), contact_sheet(shown, plan.accept_within_s))
+    outcomes = [found for _, _, found in shown]
+    table = _table(outcomes)
     results.print(table)
-    with (partial / "table.txt").open("w") as file:
+    with (folder / "table.txt").open("w") as file:
         Console(file=file, width=100).print(table)
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
-    results.print(f"decisions, contact sheet and table: {out}/", highlight=False)
-    check(plan, [found for _, _, found in shown])
+    return outcomes
 
 
 def check(plan: DemoPlan, outcomes: list[Outcome]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import stat
 import tempfile
@@ -26,6 +25,7 @@ from pydantic import Field
 from edgefas.contracts import Contract, InputSpec, Policy
 from edgefas.engines.runtime import Engine, load_engine
 from edgefas.errors import EdgefasError
+from edgefas.files import write_atomically
 
 MAGIC = b"EFAS\x00\x01"
 UNSIGNED = bytes(16) + bytes(64)
@@ -107,12 +107,7 @@ def write_bundle(path: Path, manifest: Manifest, members: dict[str, bytes]) -> s
             archive.writestr(entry, content)
     data = MAGIC + UNSIGNED + buffer.getvalue()
     read_bundle(data)  # what cannot be opened is not written
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_atomically(path, data)
     return _sha256(data)
 
 

@@ -51,7 +51,7 @@ class _Inputs(Dataset[dict[str, Tensor]]):
     """Reads whole batches from the memory-mapped arrays."""
 
     def __init__(self, samples: Samples, spec: InputSpec) -> None:
-        self._arrays = {m.value: samples.arrays[_array_name(m.value, spec)] for m in spec.modalities}
+        self._arrays = {m.value: samples.arrays[array_name(m.value, spec)] for m in spec.modalities}
         self._bona_fide = (samples.species == Label.BONA_FIDE.value).astype(np.float32)
 
     def __len__(self) -> int:
@@ -200,7 +200,8 @@ def _with_encoding(spec: InputSpec, recipe: Recipe) -> InputSpec:
     return spec.model_copy(update={"ir": spec.ir.model_copy(update={"encoding": recipe.ir_encoding})})
 
 
-def _array_name(modality: str, spec: InputSpec) -> str:
+def array_name(modality: str, spec: InputSpec) -> str:
+    """Which array of `Samples` feeds this input."""
     return f"ir_{spec.ir.encoding.value}" if modality == "ir" and spec.ir is not None else modality
 
 

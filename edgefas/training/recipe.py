@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -34,17 +35,20 @@ class SimulatedSplit(Contract):
 
 
 class SimulatedData(Contract):
-    """Training and validation data from the simulated camera."""
+    """Training, validation and test data from the simulated camera."""
 
     kind: Literal["simulated"] = "simulated"
     simulator_version: int = Field(description="refused when the installed simulator has another")
     train: SimulatedSplit
     validation: SimulatedSplit
+    test: SimulatedSplit | None = Field(None, description="scored once, when everything is chosen")
 
     @model_validator(mode="after")
     def _disjoint(self) -> SimulatedData:
-        if self.train.last_subject >= self.validation.first_subject:
-            raise ValueError("validation subjects must come after the training subjects: a shared one is a leak")
+        splits = [split for split in (self.train, self.validation, self.test) if split is not None]
+        for earlier, later in itertools.pairwise(splits):
+            if earlier.last_subject >= later.first_subject:
+                raise ValueError("train, validation and test subjects must follow each other: a shared one is a leak")
         return self
 
 

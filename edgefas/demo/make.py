@@ -1,0 +1,210 @@
+"""`make demo-model`: render, compare the IR encodings, train, quantise, pack, measure. Needs the extras train, export.
+
+Everything is decided on validation subjects; the test split (other subjects, other site) is scored once, at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+import edgefas.benchmarks
+import edgefas.demo
+from edgefas.benchmarks.environment import environment
+from edgefas.cli.console import errors, results
+from edgefas.cli.main import fail
+from edgefas.cli.train import report_to, training_progress
+from edgefas.contracts import InputSpec, IREncoding, Policy
+from edgefas.demo.card import model_card
+from edgefas.deploy.bundle import Manifest, write_bundle
+from edgefas.engines.export import export_onnx
+from edgefas.engines.quantize import QuantizeReport, quantize
+from edgefas.engines.runtime import Engine, load_engine
+from edgefas.errors import EdgefasError
+from edgefas.files import write_atomically
+from edgefas.live.model import DEMO_BUNDLE
+from edgefas.models.weights import load_checkpoint
+from edgefas.training.loop import CHECKPOINT, EpochResult, array_name, train
+from edgefas.training.metrics import ErrorRates, equal_error_threshold, error_rates
+from edgefas.training.recipe import Recipe, load_recipe
+from edgefas.training.simulated import Samples, samples_for
+
+RECIPE = "dah-fas-lite-sim"
+NAME = "dah-fas-lite-demo"
+RELEASE = 1
+COMPARE_EPOCHS = 3
+"""Each IR encoding is trained this long; the schedule ends at zero, so each run is a whole one."""
+CALIBRATION_FRAMES = 256
+GOLDEN_FRAMES = 4
+TRAINED_ON = "simulated data only (edgefas simulator): a demonstration, not a protection"
+WARNING = "this model was trained on simulated data only: a demonstration, it protects nothing"
+HERE = Path(edgefas.demo.__file__).parent
+RESULTS = Path(edgefas.benchmarks.__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the INT8 engine does at the threshold chosen on validation."""
+
+    threshold: float
+    validation: ErrorRates
+    test: ErrorRates
+
+
+def main(
+    work: Annotated[Path, typer.Option(help="Runs and intermediate files.")] = Path("runs/demo-model"),
+    cache: Annotated[Path, typer.Option(help="Rendered samples.")] = Path(".cache/data"),
+) -> None:
+    """Make the shipped demo bundle again."""
+    try:
+        make(work, cache)
+    except EdgefasError as error:
+        raise SystemExit(fail(str(error), error.exit_code)) from None
+
+
+def make(work: Path, cache: Path) -> None:
+    """Leaves the bundle, its pin and its model card in edgefas/demo, and the measured tables in benchmarks/results."""
+    begin = time.monotonic()
+    shutil.rmtree(work, ignore_errors=True)
+    recipe = load_recipe(RECIPE)
+    compared = {encoding: _train(_short(recipe, encoding), work / encoding.value, cache) for encoding in IREncoding}
+    best = min(compared, key=lambda encoding: compared[encoding].validation_loss)
+    errors.print(f"kept the IR encoding {best.value!r}", highlight=False)
+    recipe = recipe.model_copy(update={"ir_encoding": best})
+    _train(recipe, work / "final", cache)
+
+    model = load_checkpoint(work / "final" / CHECKPOINT)
+    spec: InputSpec = model.input_spec
+    export_onnx(model, spec, recipe.model, work / "model.onnx")
+    splits = {
+        name: samples_for(recipe.data, split, spec, cache, lambda done, total: None)
+        for name, split in (("train", recipe.data.train), ("validation", recipe.data.validation))
+    }
+    _write_calibration_set(splits["train"], spec, work / "calibration.npz")
+    quantized = quantize(work / "model.onnx", work / "calibration.npz", None, work / "int8")
+    assert recipe.data.test is not None
+    with training_progress() as progress:
+        splits["test"] = samples_for(
+            recipe.data, recipe.data.test, spec, cache, partial(report_to(progress), "test split")
+        )
+    with load_engine(work / "int8") as engine:
+        measured = _measure(engine, splits["validation"], splits["test"])
+        golden = _golden(engine, splits["validation"])
+    minutes = (time.monotonic() - begin) / 60
+    _write_results(compared, best, measured, splits["test"], quantized, recipe, minutes)
+    card = model_card(recipe, measured, splits["test"], quantized, environment())
+    _pack(work / "int8", spec, recipe, measured, golden, card)
+    results.print(f"{HERE / DEMO_BUNDLE}: made in {minutes:.1f} minutes; next: make demo", highlight=False)
+
+
+def _train(recipe: Recipe, out: Path, cache: Path) -> EpochResult:
+    with training_progress() as progress:
+        return train(recipe, out, cache, report=report_to(progress, f"{out.name} ({recipe.ir_encoding.value}): "))
+
+
+def _short(recipe: Recipe, encoding: IREncoding) -> Recipe:
+    return recipe.model_copy(update={"ir_encoding": encoding, "epochs": COMPARE_EPOCHS})
+
+
+def inputs_of(samples: Samples, spec: InputSpec, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Some samples as an engine's inputs, float32."""
+    return {m.value: samples.arrays[array_name(m.value, spec)][rows].astype(np.float32) for m in spec.modalities}
+
+
+def _write_calibration_set(samples: Samples, spec: InputSpec, path: Path) -> None:
+    """Frames for INT8 ranges, the same number from every species."""
+    kinds = np.unique(samples.species)
+    each = CALIBRATION_FRAMES // len(kinds)
+    rows = np.concatenate([_spread(np.flatnonzero(samples.species == kind), each) for kind in kinds])
+    np.savez(path, allow_pickle=False, **inputs_of(samples, spec, rows))
+
+
+def _spread(rows: np.ndarray, count: int) -> np.ndarray:
+    """`count` rows at equal distances: consecutive ones are of one episode."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
+
+
+def _score(engine: Engine, samples: Samples) -> np.ndarray:
+    blocks = np.array_split(np.arange(len(samples)), max(1, len(samples) // 32))
+    return np.concatenate([engine.score(inputs_of(samples, engine.spec, rows)) for rows in blocks])
+
+
+def _measure(engine: Engine, validation: Samples, test: Samples) -> Measured:
+    """The threshold is where validation errors are equal: in the middle of the gap if there is one."""
+    scores = _score(engine, validation)
+    threshold = float(np.float32(equal_error_threshold(scores, validation.species)[0]))
+    return Measured(
+        threshold,
+        error_rates(scores, validation.species, threshold),
+        error_rates(_score(engine, test), test.species, threshold),
+    )
+
+
+def _golden(engine: Engine, samples: Samples) -> dict[str, np.ndarray]:
+    """Inputs and the scores they must give, as near as the backend's tolerance allows."""
+    rows = _spread(np.arange(len(samples)), GOLDEN_FRAMES)
+    inputs = inputs_of(samples, engine.spec, rows)
+    return {**{name: value.astype(np.float16) for name, value in inputs.items()}, "score": engine.score(inputs)}
+
+
+def _pack(
+    int8: Path, spec: InputSpec, recipe: Recipe, measured: Measured, golden: dict[str, np.ndarray], card: str
+) -> None:
+    golden_file = int8.with_name("golden.npz")
+    np.savez_compressed(golden_file, allow_pickle=False, **golden)
+    members = {f"ort/{path.name}": path.read_bytes() for path in int8.iterdir() if path.suffix in (".onnx", ".bin")}
+    members["policy.json"] = Policy(threshold=round(measured.threshold, 3)).to_json(indent=1).encode()
+    members["golden.npz"] = golden_file.read_bytes()
+    members["model_card.md"] = card.encode()
+    manifest = Manifest(
+        name=NAME,
+        model=recipe.model,
+        release=RELEASE,
+        input_spec=spec,
+        trained_on=TRAINED_ON,
+        warning=WARNING,
+        metrics={"simulated_test_bpcer": measured.test.bpcer, "simulated_test_max_apcer": measured.test.max_apcer},
+        members={},
+    )
+    digest = write_bundle(HERE / DEMO_BUNDLE, manifest, members)
+    write_atomically(HERE / "pinned.json", json.dumps({DEMO_BUNDLE: digest}, indent=1).encode() + b"\n")
+    write_atomically(HERE / "MODEL_CARD.md", card.encode())
+
+
+def _write_results(
+    compared: dict[IREncoding, EpochResult],
+    best: IREncoding,
+    measured: Measured,
+    test: Samples,
+    quantized: QuantizeReport,
+    recipe: Recipe,
+    minutes: float,
+) -> None:
+    common: dict[str, Any] = {"command": "make demo-model", "seed": recipe.seed, "environment": environment()}
+    encodings = {
+        "what": f"DAH-FAS-lite on simulated data, {COMPARE_EPOCHS} epochs per IR encoding, validation subjects, float",
+        "kept": best.value,
+        "encodings": {encoding.value: asdict(result) for encoding, result in compared.items()},
+    }
+    model = {
+        "what": "the shipped INT8 engine on simulated data; the threshold was chosen on validation",
+        "minutes": round(minutes, 1),
+        "measured": asdict(measured),
+        "test_faces_detected_share": test.detected_share,
+        "int8_against_float": asdict(quantized.difference),
+    }
+    for name, content in (("ir_encodings_simulated", encodings), ("demo_model", model)):
+        text = json.dumps(content | common, indent=1) + "\n"
+        write_atomically(RESULTS / f"{name}.json", text.encode())
+
+
+if __name__ == "__main__":
+    typer.run(main)
