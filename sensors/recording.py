@@ -64,7 +64,8 @@ def record(
     # librealsense insists on the suffix
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.partial.db3")
     try:
-        unfinished.unlink(missing_ok=True)
+        unfinished.touch()  # fails here, and not deep inside librealsense
+        unfinished.unlink()
         shown, length_s = _capture(source, unfinished, seconds, frames, stopped, progress, rendering)
         framesets = _wait_for_framesets(unfinished, shown)
         _sync(unfinished)
@@ -92,8 +93,6 @@ def _check_request(path: Path, seconds: float | None, frames: int | None, force:
         raise UsageError(f"{path} exists; choose another name, or replace it with --force")
     if not path.parent.is_dir():
         raise CameraError(f"cannot write {path}: no such folder: {path.parent}; make it with: mkdir -p {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise CameraError(f"cannot write {path}: the folder {path.parent} is not writable")
     _check_space(path.parent)
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from edgefas.cli.console import errors, print_json, results
+from edgefas.cli.signals import stop_signals
 
 
 def command(
@@ -31,7 +27,7 @@ def command(
     from edgefas.sensors.recording import record
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, console=errors, transient=True) as bars, _stop_signal() as stop:
+    with Progress(*columns, console=errors, transient=True) as bars, stop_signals() as stopped:
         rendering = bars.add_task("rendering", visible=False, note="")
         recording = bars.add_task("recording", visible=False, total=seconds or frames, note="")
 
@@ -48,7 +44,7 @@ def command(
             seconds=seconds,
             frames=frames,
             force=force,
-            stopped=stop.is_set,
+            stopped=stopped,
             progress=show_recording,
             rendering=show_rendering,
         )
@@ -68,22 +64,3 @@ def command(
         markup=False,
         soft_wrap=True,
     )
-
-
-@contextmanager
-def _stop_signal() -> Iterator[Event]:
-    """An event that SIGINT and SIGTERM set; a second one acts as usual."""
-    stop = Event()
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, usual[signal.Signals(number)])
-
-    for number in usual:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)

@@ -97,6 +97,8 @@ def _start(
     color_size_px: tuple[int, int],
     record_to: Path | None,
 ) -> Running:
+    if serial not in list_serials(context):  # pipeline.start would wait 15 s for it
+        raise CameraError("it is not connected any more")
     rs = load()
     fps = FPS[emitter]
     config = rs.config()

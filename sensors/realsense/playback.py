@@ -85,8 +85,13 @@ def _start(path: Path, realtime: bool) -> Running:
     try:
         config.enable_device_from_file(str(path), repeat_playback=False)
         pipeline = rs.pipeline()
-        # set before the start: a pipeline starts in real time and would drop the first frames
-        config.resolve(rs.pipeline_wrapper(pipeline)).get_device().as_playback().set_real_time(realtime)
-        return Running(pipeline, pipeline.start(config))
+        playback = config.resolve(rs.pipeline_wrapper(pipeline)).get_device().as_playback()
+        playback.set_real_time(realtime)  # now: a pipeline starts in real time, and would drop the first frames
+        # Reading begins with the first sensor that starts; what it finds for the others until they have started is
+        # lost, so the first moment would be there or not by chance.
+        playback.pause()
+        profile = pipeline.start(config)
+        playback.resume()
+        return Running(pipeline, profile)
     except RuntimeError as error:
         raise CameraError(f"librealsense cannot play it ({error}); record it again") from None

@@ -196,7 +196,9 @@ class RealSenseSource(CameraSource):
         if running is None:
             return
         # pipeline.stop() can block for ever on a wedged camera (librealsense 9184, 7252, 12456)
-        stopper = threading.Thread(target=_stop_quietly, args=(running.pipeline,), daemon=True)
+        stopper = threading.Thread(
+            target=_stop_quietly, args=(running.pipeline,), name=f"edgefas stop {self._name}", daemon=True
+        )
         stopper.start()
         stopper.join(_CLOSE_S)
         if stopper.is_alive():

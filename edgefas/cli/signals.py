@@ -1,0 +1,27 @@
+"""Clean stop: what SIGINT and SIGTERM mean to a command that runs until told otherwise."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether the command was asked to stop; a second signal ends the process at once."""
+    asked = False
+
+    def handler(number: int, _frame: object) -> None:
+        nonlocal asked
+        if asked:
+            sys.exit(128 + number)
+        asked = True
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
