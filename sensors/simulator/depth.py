@@ -9,6 +9,7 @@ import numpy as np
 
 from edgefas.sensors.frame import U8, U16, Calibration
 from edgefas.sensors.simulator.episode import Episode
+from edgefas.sensors.simulator.grain import grain
 from edgefas.sensors.simulator.rig import DEPTH_SCALE_M, F32
 
 _STATIC_SHARE = 0.6
@@ -35,7 +36,7 @@ def stereo_errors(episode: Episode) -> StereoErrors:
     dim = episode.illuminance_lx < 30
     return StereoErrors(
         sigma_px=float(rng.uniform(0.05, 0.10)),
-        grain_px=float(rng.uniform(2.0, 3.0)),
+        grain_px=float(rng.choice([2.0, 2.5, 3.0])),
         bias=float(unit.uniform(-0.012, 0.012)),
         saddle_mm=float(unit.uniform(1.0, 3.0)) * float(unit.choice([-1, 1])),
         hair=float(rng.uniform(0.1, 0.5) if dim else rng.uniform(0.02, 0.15)),
@@ -61,11 +62,11 @@ def measure(
     still = np.random.default_rng([93, episode.seed, episode.subject])
     now = np.random.default_rng([94, episode.seed, episode.subject, index])
     disparity = _matched(fb / z_mm)
-    shape = disparity.shape
-    noise = _STATIC_SHARE**0.5 * _correlated(still, shape, errors.grain_px)
-    noise += (1 - _STATIC_SHARE) ** 0.5 * _correlated(now, shape, errors.grain_px)
+    shape = (calibration.depth.height_px, calibration.depth.width_px)
+    noise = _STATIC_SHARE**0.5 * grain(still, shape, errors.grain_px)
+    noise += (1 - _STATIC_SHARE) ** 0.5 * grain(now, shape, errors.grain_px)
     disparity = disparity + errors.sigma_px * noise
-    luck = 0.8 * _correlated(still, shape, 2.2) + 0.6 * _correlated(now, shape, 1.8)
+    luck = 0.8 * grain(still, shape, 2.0) + 0.6 * grain(now, shape, 2.0)
     saturated = cv2.blur((ir_lit > 250).astype(np.float32), (5, 5))
     share = np.clip(
         holes * np.where(holes > 0.5, errors.hair / 0.9, 1.0)
@@ -100,12 +101,6 @@ def _occluded(disparity: F32) -> np.ndarray:  # type: ignore[type-arg]
     right = np.arange(disparity.shape[1], dtype=np.float32)[None] - disparity
     nearest = np.minimum.accumulate(right[:, ::-1], axis=1)[:, ::-1]
     return np.asarray(nearest < right - 1.0)
-
-
-def _correlated(rng: np.random.Generator, shape: tuple[int, ...], sigma_px: float) -> F32:
-    """Gaussian noise of unit deviation, correlated like neighbouring matching windows."""
-    white = rng.standard_normal(shape, dtype=np.float32)
-    return np.asarray(cv2.GaussianBlur(white, (0, 0), sigma_px) * (2 * np.sqrt(np.pi) * sigma_px), np.float32)
 
 
 def _quantile(share: F32) -> F32:

@@ -28,6 +28,8 @@ TINT = {"led": (1.0, 1.0, 0.99), "tungsten": (1.10, 1.0, 0.84), "daylight": (0.9
 """What automatic white balance leaves of the lamp's colour [M]."""
 PROJECTOR_W_M2 = 0.21 * 0.70
 """Mean at 600 mm and 150 mW (D400 datasheet power over the field), in 550 nm terms: QE ratio .45, more photons per W."""
+_PANCHROMATIC = np.array([0.35, 0.40, 0.25], np.float32)
+"""Weights of red, green and blue in what an unfiltered silicon imager sees of white light."""
 _WRAP = np.array([0.22, 0.10, 0.06, 0.22], np.float32)
 """Light scattered round the terminator, per channel: most where skin lets light travel furthest."""
 
@@ -66,28 +68,37 @@ def visibility(surface: Surface, towards_light: F64) -> F32:
     return np.asarray(cv2.resize(both, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def reflected(
-    episode: Episode, albedo: F32, finish: F32, roughness: float, normal: F32, seen: F32, rays: F32
-) -> F32:
-    """Radiance times pi in lux, (..., 4): diffuse key with wrap, fill, and a rough surface reflection of the key.
+def reflected(episode: Episode, surface: Surface, normal: F32, seen: F32, rays: F32) -> F32:
+    """Radiance times pi in lux, (h, w, 4): diffuse key with wrap, fill, and a rough surface reflection of the key.
 
-    `normal` and `rays` are in the camera's axes; `seen` is `visibility`.
+    Unit vectors `normal` (towards the viewer) and `rays` (away) are in the camera's axes; `seen` is `visibility`.
     """
     light = key_direction(episode).astype(np.float32)
     cosine = (normal @ light)[..., None]
     key, fill = episode.illuminance_lx * (1 - episode.fill_share) * 1.35, episode.illuminance_lx * episode.fill_share
-    wrap = _WRAP * finish[..., 2:3]
+    wrap = _WRAP * surface.finish[..., 2:3]
     diffuse = np.clip((cosine + wrap) / (1 + wrap), 0, None) * key * seen[..., :1]
     # rooms are brighter above and in front than below and behind
     around = fill * seen[..., 1:] * (0.80 - 0.22 * normal[..., 1:2] - 0.10 * normal[..., 2:3])
-    half = light - rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+    half = light - rays
     half /= np.linalg.norm(half, axis=-1, keepdims=True)
-    facing = np.clip((normal * half).sum(-1), 0.05, 1)
-    lobe = beckmann(facing, roughness)
-    outgoing = np.clip(-normal[..., 2], 0.25, 1)
+    lobe = beckmann(np.clip((normal * half).sum(-1), 0.05, 1), surface.roughness)
+    outgoing = np.clip(-(normal * rays).sum(-1), 0.25, 1)
     gloss = np.pi * FRESNEL * lobe / (4 * outgoing) * key * np.clip(cosine[..., 0], 0, 1) * seen[..., 0]
-    mirrored = (gloss + FRESNEL * around[..., 0]) * finish[..., 0]
-    return np.asarray(albedo * (diffuse + around) + mirrored[..., None], np.float32)
+    mirrored = (gloss + FRESNEL * around[..., 0]) * surface.finish[..., 0]
+    return np.asarray(surface.albedo * (diffuse + around) + mirrored[..., None], np.float32)
+
+
+def infrared_ambient(episode: Episode, light: F32, emission: F32) -> F32:
+    """What the left imager collects of ambient and screen light (h, w, 4) without the projector, W/m2 in 550 nm terms.
+
+    A D435's imager sees all of it; behind an 850 nm filter only the lamp's own near infrared is left.
+    """
+    per_lux, nir = IR_PER_LUX[episode.light], NIR_SHARE[episode.light]
+    if episode.camera == "irpass":
+        return np.asarray(per_lux * IRPASS_SHARE[episode.light] * light[..., 3], np.float32)
+    ambient = per_lux * ((1 - nir) * (light[..., :3] @ _PANCHROMATIC) + nir * light[..., 3])
+    return np.asarray(ambient + IR_PER_LUX["led"] * (emission[..., :3] @ _PANCHROMATIC), np.float32)
 
 
 def beckmann(cosine: F32, roughness: float) -> F32:

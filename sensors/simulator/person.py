@@ -74,4 +74,4 @@ def torso_surface(who: Identity, seed: int) -> Surface:
     finish[..., 0] = 0.6 * (1 - cloth)
     finish[..., 2] = 1 - cloth
     black = (albedo[..., 3] < 0.3).astype(np.float32)
-    return Surface(-300.0, 60.0, step, height, -215.0, albedo, finish, depth_holes=black * 0.4)
+    return Surface(-300.0, 60.0, step, height, -215.0, albedo, finish, march_mm=25.0, depth_holes=black * 0.4)

@@ -16,7 +16,7 @@ from edgefas.sensors.simulator.motion import Pose, pose
 from edgefas.sensors.simulator.person import head_surface, torso_surface
 from edgefas.sensors.simulator.rig import F32, View
 from edgefas.sensors.simulator.room import room_surface, wall_distance_mm
-from edgefas.sensors.simulator.scene import Lit, empty_view, lit, paint
+from edgefas.sensors.simulator.scene import Layers, Lit, lit, nothing, paint
 from edgefas.sensors.simulator.skin import noise
 from edgefas.sensors.simulator.surface import MISS_MM, Surface
 
@@ -115,12 +115,12 @@ def portrait(subject: int, seed: int, width_px: int, height_px: int, width_mm: f
     )
     who = identity(subject)
     place = Pose(np.eye(3), np.array([0.0, 0.0, 1100.0]))
-    seen = empty_view(view)
+    seen = nothing(view, Layers.COLOR)
     shade = np.linspace(0.75, 0.5, height_px, dtype=np.float32)[:, None, None]
-    seen.radiance[..., :3] = photo.illuminance_lx * shade * np.random.default_rng([103, seed]).uniform(0.5, 1.0, 3)
+    seen.layers[:] = photo.illuminance_lx * shade * np.random.default_rng([103, seed]).uniform(0.5, 1.0, 3)
     for surface in (torso_surface(who, seed), head_surface(who, _catchlight(photo))):
-        paint(seen, lit(surface, place, photo), place, view, photo)
-    picture = seen.radiance[..., :3]
+        paint(seen, lit(surface, place, photo), place, view)
+    picture = seen.layers
     middle = picture[height_px // 4 : height_px * 2 // 3, width_px // 3 : width_px * 2 // 3]
     return np.asarray(np.clip(picture * (0.30 / float(middle.mean())), 0, 1) ** 0.95, np.float32)
 
@@ -251,6 +251,7 @@ def _in_hand(
         color,
         finish,
         roughness,
+        10.0,
         None if emission is None else light,
         hole,
     )

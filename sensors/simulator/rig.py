@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -28,14 +29,8 @@ class View:
 
     def rays(self, x0: int, y0: int, x1: int, y1: int) -> tuple[F64, F32]:
         """Origin (3,) and directions (h, w, 3) with unit camera z, of the pixels of a window, in depth coordinates."""
-        k = self.intrinsics
-        x, y = np.meshgrid(
-            (np.arange(x0, x1, dtype=np.float32) - k.ppx_px) / k.fx_px,
-            (np.arange(y0, y1, dtype=np.float32) - k.ppy_px) / k.fy_px,
-        )
         rotation = np.asarray(self.rotation)
-        directions = np.stack([x, y, np.ones_like(x)], -1) @ rotation.astype(np.float32)
-        return -rotation.T @ np.asarray(self.translation_mm), directions.astype(np.float32)
+        return -rotation.T @ np.asarray(self.translation_mm), _directions(self)[y0:y1, x0:x1]
 
     def project(self, points_mm: F64) -> F64:
         """Pixels (..., 2) of points (..., 3) given in depth coordinates."""
@@ -45,6 +40,16 @@ class View:
         return np.stack([p[..., 0] / z * k.fx_px + k.ppx_px, p[..., 1] / z * k.fy_px + k.ppy_px], -1)
 
 
+@lru_cache(maxsize=4)
+def _directions(view: View) -> F32:
+    k = view.intrinsics
+    x, y = np.meshgrid(
+        (np.arange(k.width_px) - k.ppx_px) / k.fx_px, (np.arange(k.height_px) - k.ppy_px) / k.fy_px
+    )
+    return np.asarray(np.stack([x, y, np.ones_like(x)], -1) @ np.asarray(view.rotation), np.float32)
+
+
+@lru_cache(maxsize=2)
 def calibration(site: int) -> Calibration:
     """The unit of a site: nominal D435 at 640x480, each unit with its own small deviations."""
     rng = np.random.default_rng([12, site])

@@ -46,7 +46,7 @@ def room_surface(episode: Episode) -> Surface:
     albedo = np.asarray(cv2.GaussianBlur(albedo, (0, 0), 0.8), np.float32)
     finish = np.zeros((h, w, 3), np.float32)
     holes = np.full((h, w), 0.03, np.float32)
-    return Surface(-half_w, -half_h, step, height, -1.0, albedo, finish, depth_holes=holes)
+    return Surface(-half_w, -half_h, step, height, -1.0, albedo, finish, march_mm=20.0, depth_holes=holes)
 
 
 def _furnish(part: np.ndarray, color: np.ndarray, rng: np.random.Generator, shelves: bool) -> None:  # type: ignore[type-arg]

@@ -3,82 +3,87 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
 from edgefas.sensors.simulator.episode import Episode
-from edgefas.sensors.simulator.light import key_direction, reflected, visibility
+from edgefas.sensors.simulator.light import infrared_ambient, key_direction, reflected, visibility
 from edgefas.sensors.simulator.motion import Pose
 from edgefas.sensors.simulator.rig import F32, View
 from edgefas.sensors.simulator.surface import Surface, intersect, look_up, normals
 
 
+class Layers(Enum):
+    """What is looked up per pixel, by camera; the value is the number of channels."""
+
+    COLOR = 3
+    """Red, green, blue light, in lux times reflectance."""
+    INFRARED = 5
+    """Ambient light in W/m2 (550 nm terms), albedo at 850 nm, cosine to the line of sight, share of light that
+    enters and scatters, chance that stereo finds nothing."""
+
+
 @dataclass(frozen=True, eq=False)
 class Lit:
-    """A surface ready to be seen: normals, and shadows cast by the key light at its first pose."""
+    """A surface with the light on it painted in (h, w, channels): nothing turns so far that it would show."""
 
     surface: Surface
-    normal: F32
-    seen: F32
+    textures: dict[Layers, F32]
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Per pixel of a view. Float32; arrays are (h, w) or (h, w, channels)."""
+    """What a view sees: true depth (h, w) and the channels of `Layers` (h, w, channels), float32."""
 
     z_mm: F32
-    radiance: F32
-    """Reflected ambient light at (red, green, blue, 850 nm): lux times reflectance."""
-    emitted: F32
-    """Light of screens, in the same unit."""
-    nir: F32
-    """Albedo at 850 nm."""
-    facing: F32
-    """Cosine between normal and line of sight."""
-    inside: F32
-    """Share of light that enters and scatters."""
-    holes: F32
-    """Chance that stereo finds nothing."""
+    layers: F32
 
     def copy(self) -> Seen:
         """A writable copy."""
-        return Seen(*(getattr(self, name).copy() for name in self.__dataclass_fields__))
+        return Seen(self.z_mm.copy(), self.layers.copy())
 
 
 def lit(surface: Surface, place: Pose, episode: Episode) -> Lit:
-    """Prepare a surface: done once per episode, since nothing turns far."""
-    return Lit(surface, normals(surface), visibility(surface, place.rotation.T @ key_direction(episode)))
+    """Light a surface at its first pose, with the shadows it casts on itself."""
+    h, w = surface.height_mm.shape
+    x, y = np.meshgrid(
+        surface.x0_mm + (np.arange(w, dtype=np.float32) + 0.5) * surface.step_mm,
+        surface.y0_mm + (np.arange(h, dtype=np.float32) + 0.5) * surface.step_mm,
+    )
+    turn = place.rotation.T.astype(np.float32)
+    points = np.stack([x, y, -np.maximum(surface.height_mm, surface.floor_mm)], -1) @ turn + place.position_mm
+    rays = (points / np.linalg.norm(points, axis=-1, keepdims=True)).astype(np.float32)
+    normal = normals(surface) @ turn
+    seen = visibility(surface, place.rotation.T @ key_direction(episode))
+    light = reflected(episode, surface, normal, seen, rays)
+    emission = np.zeros_like(light) if surface.emission is None else surface.emission
+    infrared = np.stack(
+        [
+            infrared_ambient(episode, light, emission),
+            surface.albedo[..., 3],
+            np.clip(-(normal * rays).sum(-1), 0, 1),
+            surface.finish[..., 2],
+            np.zeros((h, w), np.float32) if surface.depth_holes is None else surface.depth_holes,
+        ],
+        -1,
+    )
+    color = (light + emission)[..., :3]
+    return Lit(surface, {Layers.COLOR: np.ascontiguousarray(color), Layers.INFRARED: infrared.astype(np.float32)})
 
 
-def empty_view(view: View) -> Seen:
-    """Nothing, infinitely far and dark."""
+def nothing(view: View, layers: Layers) -> Seen:
+    """An empty, dark view."""
     shape = (view.intrinsics.height_px, view.intrinsics.width_px)
-    flat = [np.zeros(shape, np.float32) for _ in range(4)]
-    four = [np.zeros((*shape, 4), np.float32) for _ in range(2)]
-    return Seen(np.full(shape, 1e5, np.float32), four[0], four[1], *flat)
+    return Seen(np.full(shape, 1e5, np.float32), np.zeros((*shape, layers.value), np.float32))
 
 
-def paint(seen: Seen, thing: Lit, place: Pose, view: View, episode: Episode) -> None:
+def paint(seen: Seen, thing: Lit, place: Pose, view: View) -> None:
     """Draw a surface into what is seen, where it is nearer than what is there."""
     hit = intersect(thing.surface, place, view)
     if hit is None:
         return
-    surface = thing.surface
     nearer = hit.mask & (hit.z_mm < seen.z_mm[hit.window])
-    _, rays = view.rays(hit.window[1].start, hit.window[0].start, hit.window[1].stop, hit.window[0].stop)
-    normal = look_up(hit, thing.normal) @ place.rotation.T.astype(np.float32)
-    albedo, finish = look_up(hit, surface.albedo), look_up(hit, surface.finish)
-    radiance = reflected(episode, albedo, finish, surface.roughness, normal, look_up(hit, thing.seen), rays)
-    facing = np.clip(-(normal * rays).sum(-1) / np.linalg.norm(rays, axis=-1), 0, 1)
-    layers = (
-        (seen.z_mm, hit.z_mm),
-        (seen.radiance, radiance),
-        (seen.emitted, 0.0 if surface.emission is None else look_up(hit, surface.emission)),
-        (seen.nir, albedo[..., 3]),
-        (seen.facing, facing),
-        (seen.inside, finish[..., 2]),
-        (seen.holes, 0.0 if surface.depth_holes is None else look_up(hit, surface.depth_holes)),
-    )
-    for target, value in layers:
-        area = target[hit.window]
-        area[nearer] = value[nearer] if isinstance(value, np.ndarray) else value
+    texture = thing.textures[Layers(seen.layers.shape[2])]
+    np.copyto(seen.z_mm[hit.window], hit.z_mm, where=nearer)
+    np.copyto(seen.layers[hit.window], look_up(hit, texture), where=nearer[..., None])

@@ -7,6 +7,7 @@ import numpy as np
 
 from edgefas.sensors.frame import U8, Exposure
 from edgefas.sensors.simulator.episode import Episode
+from edgefas.sensors.simulator.grain import grain
 from edgefas.sensors.simulator.light import TINT
 from edgefas.sensors.simulator.rig import F32
 
@@ -37,7 +38,7 @@ def infrared(signal: F32, exposure: Exposure, noise: float, rng: np.random.Gener
     blurred = cv2.GaussianBlur(signal, (0, 0), 0.45)  # lens and pixel
     dn = blurred * (IR_ELECTRONS_PER_MS * exposure.time_us * 1e-3 * unit)
     sigma = np.sqrt(dn * unit + (READ_NOISE * unit) ** 2 + (0.01 * dn) ** 2) * noise
-    dn = dn + sigma * rng.standard_normal(dn.shape, dtype=np.float32)
+    dn = dn + sigma * grain(rng, signal.shape)
     return np.asarray(np.clip(np.rint(dn + 1.0), 0, 255), np.uint8)  # black level 1
 
 
@@ -49,14 +50,23 @@ def color(radiance: F32, episode: Episode, noise: float, target: float, rng: np.
     scale = COLOR_ELECTRONS_PER_LUX_MS * exposure.time_us * 1e-3 * unit
     linear = cv2.GaussianBlur(radiance[..., :3], (0, 0), 0.55) * scale
     sigma = np.sqrt(linear * unit + (READ_NOISE * unit) ** 2) * noise
-    grain = rng.standard_normal(linear.shape, dtype=np.float32)
-    linear = linear + sigma * cv2.GaussianBlur(grain, (0, 0), 0.6) * 1.4  # demosaicing and denoising smear noise
+    # demosaicing and denoising smear the noise
+    linear = linear + sigma * np.stack([grain(rng, green.shape, 0.6) for _ in range(3)], -1)
     balanced = np.clip(linear * np.array(TINT[episode.light], np.float32), 0, None)
     return tone(balanced), exposure
 
 
 def tone(linear: F32) -> U8:
     """Linear light (1 = white) to 8 bits."""
+    return np.asarray(_CURVE[np.clip(linear * 2047, 0, 4095).astype(np.uint16)], np.uint8)
+
+
+def _curve() -> U8:
+    """sRGB with a shoulder: highlights roll off from .7 and reach white at about twice that."""
+    linear = np.arange(4096) / 2047
     rolled = np.where(linear > 0.7, 0.7 + 0.3 * (1 - np.exp(-(linear - 0.7) / 0.3)), linear)
-    low, high = rolled * 12.92, 1.055 * np.maximum(rolled, 1e-6) ** (1 / 2.4) - 0.055
-    return np.asarray(np.clip(np.rint(np.where(rolled < 0.0031308, low, high) * 255), 0, 255), np.uint8)
+    srgb = np.where(rolled < 0.0031308, rolled * 12.92, 1.055 * np.maximum(rolled, 1e-6) ** (1 / 2.4) - 0.055)
+    return np.asarray(np.clip(np.rint(srgb * 255), 0, 255), np.uint8)
+
+
+_CURVE = _curve()

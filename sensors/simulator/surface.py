@@ -32,6 +32,8 @@ class Surface:
     albedo: F32
     finish: F32
     roughness: float = 0.3
+    march_mm: float = 7.0
+    """Step of the search for the first hit: less than the thickness of anything that hides something."""
     emission: F32 | None = None
     depth_holes: F32 | None = None
     """(h, w) 0-1: chance that stereo matching finds nothing."""
@@ -53,6 +55,7 @@ class Surface:
             area(self.albedo),
             area(self.finish),
             self.roughness,
+            self.march_mm,
             None if self.emission is None else area(self.emission),
             None if self.depth_holes is None else area(self.depth_holes),
         )
@@ -72,7 +75,7 @@ class Hit:
 def intersect(surface: Surface, place: Pose, view: View) -> Hit | None:
     """First intersection of each ray with the heightfield: linear search from the top, then regula falsi.
 
-    The linear search is what keeps the nose in front of the cheek it hides; steps are 7 mm.
+    The linear search is what keeps the nose in front of the cheek it hides.
     """
     window = _window(surface, place, view)
     if window is None:
@@ -100,7 +103,7 @@ def intersect(surface: Surface, place: Pose, view: View) -> Hit | None:
         return np.asarray(found, np.float32) - height
 
     top = float(surface.height_mm.max()) + 0.5
-    levels = np.linspace(top, surface.floor_mm, max(2, int((top - surface.floor_mm) / 7) + 1), dtype=np.float32)
+    levels = np.linspace(top, surface.floor_mm, max(2, int((top - surface.floor_mm) / surface.march_mm) + 1), dtype=np.float32)
     low = np.full(slope_x.shape, MISS_MM, np.float32)  # height of the first level at or under the surface
     high, f_low = np.full_like(low, top), np.zeros_like(low)
     f_high, before = np.full_like(low, -1.0), None
