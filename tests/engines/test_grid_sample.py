@@ -67,7 +67,7 @@ def test_both_forms_share_one_file_of_weights(tmp_path: Path) -> None:
     model.graph.initializer.append(unused)
     save_ort_files(model, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.gridsample.onnx", "model.onnx", "weights.bin"]
-    assert (tmp_path / "weights.bin").stat().st_size == large.nbytes
+    assert (tmp_path / "weights.bin").stat().st_size < large.nbytes + 2000, "stored once, not once per form"
     expected = run(model, noise(3, 0))
     for name in ("model.onnx", "model.gridsample.onnx"):
         assert (tmp_path / name).stat().st_size < large.nbytes
