@@ -38,6 +38,7 @@ BOARD_PATH = [
     "edgefas.live",
     "edgefas.deploy",
     "edgefas.cli",
+    "edgefas.demo.run",
 ]
 
 
