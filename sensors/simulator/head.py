@@ -130,7 +130,7 @@ def mouth_shape(who: Identity, p: Plan) -> tuple[F32, F32, F32]:
     u = np.clip(np.abs(p.x_mm) / half, 0, 1.2)
     full = who.lip_fullness
     taper = np.sqrt(np.maximum(1 - u**2, 0))
-    line = 74.0 + 1.2 * u**2 - 0.8 * np.exp(-((np.abs(p.x_mm) / 5) ** 2)) * -1
+    line = 74.4 - 0.9 * u**2 + 0.9 * np.exp(-((p.x_mm / 5.0) ** 2))
     bow = 1.1 * np.exp(-((p.x_mm / 3.2) ** 2)) - 0.7 * np.exp(-(((np.abs(p.x_mm) - 6.0) / 4.0) ** 2))
     upper = line - 6.8 * full * taper * (1 - 0.25 * u) + bow * taper
     lower = line + 8.8 * full * taper * (1 - 0.12 * u)
@@ -158,8 +158,8 @@ def lid_edges(who: Identity, p: Plan) -> tuple[F32, F32]:
     half = 14.6
     u = np.clip(p.eye_x / half, -1, 1)
     arc = np.maximum(1 - u**2, 0)
-    upper = -5.6 * who.eye_opening * arc**0.72 * (1 - 0.16 * u)
-    lower = 4.2 * who.eye_opening * arc**0.85 * (1 + 0.22 * u)
+    upper = -5.0 * who.eye_opening * arc**0.72 * (1 - 0.16 * u)
+    lower = 3.9 * who.eye_opening * arc**0.85 * (1 + 0.22 * u)
     return np.asarray(upper, np.float32), np.asarray(lower, np.float32)
 
 
@@ -185,11 +185,11 @@ def _eyeballs(who: Identity, p: Plan) -> F32:
 def _ears(p: Plan) -> F32:
     """Auricles behind the cheeks (tragion 98 mm behind the sellion), rim higher than bowl."""
     ax = np.abs(p.x_mm)
-    u = (ax - 79.5 - 0.10 * (22 - p.y_mm)) / 11.5
-    v = (p.y_mm - 22) / 31.5
+    u = (ax - 77.5 - 0.10 * (22 - p.y_mm)) / 10.0
+    v = (p.y_mm - 22) / 30.0
     v = v * np.where(p.y_mm > 22, 1.0 + 0.12 * np.clip(-u, -1, 1), 1.0)
     r = np.sqrt(u**2 + v**2)
     rim = 5.0 * np.exp(-0.5 * ((r - 0.82) / 0.11) ** 2)
     inner = 3.5 * np.exp(-0.5 * (((r - 0.48) / 0.10) ** 2)) * (u > -0.4)
-    ear = -92.0 + rim + inner - 4.0 * np.exp(-0.5 * (r / 0.35) ** 2) - np.maximum(r - 0.95, 0) * 260 + 8 * u
+    ear = -95.0 + rim + inner - 4.0 * np.exp(-0.5 * (r / 0.35) ** 2) - np.maximum(r - 0.95, 0) * 260 + 8 * u
     return np.asarray(cv2.GaussianBlur(np.where(r < 1.3, ear, -200).astype(np.float32), (0, 0), 1.0), np.float32)

@@ -46,14 +46,15 @@ def torso_surface(who: Identity, seed: int) -> Surface:
     step = 3.0
     x, y = np.meshgrid(np.arange(-300, 300, step) + step / 2, np.arange(60, 560, step) + step / 2)
     x, y = x.astype(np.float32), y.astype(np.float32)
-    radius, shoulder = (62.0, 225.0) if who.male else (53.0, 198.0)  # neck 398/330 mm round, shoulders 510/450 mm
+    radius, shoulder = (56.0, 225.0) if who.male else (47.0, 198.0)  # neck 398/330 mm round and deeper than wide; shoulders 510/450 mm
     chin = who.face_length - 45.0
     ax = np.abs(x)
     neck_r = radius + 22 * np.clip((y - chin - 40) / 45, 0, 1) ** 2
     neck = -108 + neck_r * np.sqrt(np.maximum(1 - (ax / neck_r) ** 2, 0)) - np.maximum(ax - neck_r, 0) * 5
+    neck -= 3.0 * np.maximum(chin + 12 - y, 0)  # up behind the jaw
     neck += 4 * np.exp(-0.5 * ((x / 9) ** 2 + ((y - chin - 35) / 10) ** 2)) * who.male  # larynx
     neck -= 3 * np.exp(-0.5 * (((ax - 20) / 7) ** 2 + ((y - chin - 55) / 18) ** 2))
-    line = chin + np.interp(ax, [0, radius, 100, shoulder * 0.85, shoulder, shoulder + 25], [75, 62, 78, 112, 135, 240])
+    line = chin + np.interp(ax, [0, radius, 100, shoulder * 0.85, shoulder, shoulder + 30, shoulder + 45], [75, 62, 78, 112, 135, 260, 900])
     depth = y - line
     body = -125 + 92 * (1 - np.exp(-np.maximum(depth, 0) / 45)) - 30 * (ax / shoulder) ** 2 + np.minimum(depth, 0) * 4
     folds = 3.0 * noise(rng, x.shape, 16) + 1.5 * noise(rng, x.shape, 6)

@@ -26,7 +26,7 @@ def render(episode: Episode, index: int) -> Frame:
     """
     scene, camera = build(episode), calibration(episode.site)
     unit = np.random.default_rng([111, episode.site])
-    noise, ir_target, color_target = (float(unit.uniform(*r)) for r in ((0.9, 1.3), (0.26, 0.34), (0.17, 0.22)))
+    noise, ir_target, color_target = (float(unit.uniform(*r)) for r in ((0.9, 1.3), (0.30, 0.38), (0.24, 0.30)))
     rng = np.random.default_rng([112, episode.seed, episode.subject, index])
     left = _look(scene, episode, index, Layers.INFRARED)
     rgb = _look(scene, episode, index, Layers.COLOR)
@@ -79,7 +79,7 @@ def _view(episode: Episode, layers: Layers) -> View:
 
 def _projector_light(episode: Episode, scene: Scene, z_mm: F32, nir: F32, facing: F32, inside: F32) -> F32:
     """The dots as the left imager sees them, W/m2 in 550 nm terms: part blurred inside the skin, part off the surface."""
-    duty = float(np.random.default_rng([113, episode.seed]).uniform(1.0, 2.5))  # of pulses in the exposure: unpublished
+    duty = float(np.random.default_rng([113, episode.seed]).uniform(0.8, 2.0))  # of pulses in the exposure: unpublished
     view = infrared_view(episode.site)
     dots = projected(episode, z_mm, facing, view, duty)
     spread = scatter(dots, inside, episode.distance_mm, view.intrinsics.fx_px, scene.scatter_spread)

@@ -19,6 +19,9 @@ MAX_EXPOSURE_MS, MAX_GAIN = 33.0, 15.5
 COLOR_ELECTRONS_PER_LUX_MS = 0.85
 """Times albedo; chosen so that 300 lx need about 20 ms, as with a D435's OV2740 [M]."""
 
+_CROSSTALK = np.array([[0.90, 0.07, 0.01], [0.09, 0.86, 0.11], [0.01, 0.07, 0.88]], np.float32)
+"""Rows are the light at 619, 550, 460 nm, columns the colour channels: filters overlap [M]."""
+
 
 def expose(signal: F32, electrons_per_ms: float, target: float) -> Exposure:
     """Automatic exposure: brings the centre-weighted mean of a picture to `target` of full scale, as far as it can."""
@@ -48,7 +51,7 @@ def color(radiance: F32, episode: Episode, noise: float, target: float, rng: np.
     exposure = expose(green, COLOR_ELECTRONS_PER_LUX_MS, target)
     unit = exposure.gain / FULL_WELL
     scale = COLOR_ELECTRONS_PER_LUX_MS * exposure.time_us * 1e-3 * unit
-    linear = cv2.GaussianBlur(radiance[..., :3], (0, 0), 0.55) * scale
+    linear = cv2.GaussianBlur(radiance, (0, 0), 0.55) @ (_CROSSTALK * scale)
     sigma = np.sqrt(linear * unit + (READ_NOISE * unit) ** 2) * noise
     # demosaicing and denoising smear the noise
     linear = linear + sigma * np.stack([grain(rng, green.shape, 0.6) for _ in range(3)], -1)

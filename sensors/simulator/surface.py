@@ -32,7 +32,7 @@ class Surface:
     albedo: F32
     finish: F32
     roughness: float = 0.3
-    march_mm: float = 7.0
+    march_mm: float = 9.0
     """Step of the search for the first hit: less than the thickness of anything that hides something."""
     emission: F32 | None = None
     depth_holes: F32 | None = None
@@ -104,20 +104,13 @@ def intersect(surface: Surface, place: Pose, view: View) -> Hit | None:
 
     top = float(surface.height_mm.max()) + 0.5
     levels = np.linspace(top, surface.floor_mm, max(2, int((top - surface.floor_mm) / surface.march_mm) + 1), dtype=np.float32)
-    low = np.full(slope_x.shape, MISS_MM, np.float32)  # height of the first level at or under the surface
-    high, f_low = np.full_like(low, top), np.zeros_like(low)
-    f_high, before = np.full_like(low, -1.0), None
-    for i, level in enumerate(levels):
-        f = excess(float(level))
-        new = (f >= 0) & (low == MISS_MM)
-        low[new], f_low[new] = level, f[new]
-        if before is not None:
-            high[new], f_high[new] = levels[i - 1], before[new]
-        before = f
-    mask = low != MISS_MM
-    for _ in range(4):
-        share = np.clip(f_low / np.maximum(f_low - f_high, 1e-6), 0.02, 0.98)
-        middle = low + (high - low) * share
+    stack = np.stack([excess(float(level)) for level in levels])
+    first = np.maximum((stack >= 0).argmax(0), 1)[None]  # the level where the ray is first at or under the surface
+    f_low, f_high = (np.take_along_axis(stack, first - i, 0)[0] for i in (0, 1))
+    mask = f_low >= 0
+    low, high = levels[first[0]], levels[first[0] - 1]
+    for _ in range(3):
+        middle = low + (high - low) * np.clip(f_low / np.maximum(f_low - f_high, 1e-6), 0.02, 0.98)
         f = excess(middle)
         up = f >= 0
         low, f_low = np.where(up, middle, low), np.where(up, f, f_low)
