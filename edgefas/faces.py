@@ -31,8 +31,14 @@ MIN_WIDTH_MM, MAX_WIDTH_MM = 90.0, 220.0
 MIN_DEPTH_SHARE = 0.4
 HEAD_DEPTH_MM = 350.0
 """How far behind the nearest point a head and its shoulders reach."""
-WORKING_FACE_PX = 72.0
+WORKING_FACE_PX = 56.0
 """The picture is scaled so that a face is this wide: the cascade's window is 20 px, and cost grows with area."""
+HEAD_HEIGHT_MM = 330.0
+"""How far below the top of a blob its face ends: a head's height, or a sheet's with the face in its middle."""
+TRACK_MARGIN = 0.4
+"""A tracked face is looked for this far, in face widths, around where it was."""
+FULL_SEARCH_EVERY = 10
+"""Frames; in between only the last face is followed, so that a newcomer is seen within a third of a second."""
 DARK_GREY = 25.0
 """Mean grey level under which the colour picture is not worth searching."""
 GRID_STEP = 4
@@ -50,22 +56,47 @@ class _Region:
     z_mm: float
 
 
-def detect_faces(frame: Frame) -> list[FaceBox]:
+def detect_faces(frame: Frame, last: FaceBox | None = None) -> list[FaceBox]:
     """Faces of one frame, nearest first; empty when there is none or no depth to place it.
 
     Searches colour, then infrared (unlit where there is one: dots disturb the cascade) where colour finds nothing.
+
+    Args:
+        last: the face of the frame before; looked for first, around its old place, which is quick. Every
+            `FULL_SEARCH_EVERY` frames, and when it is not found, everything near is searched.
     """
     if frame.depth is None:
         return []
     depth_mm = frame.depth.astype(np.float32) * np.float32(frame.depth_scale_m * 1000)
+    if last is not None and frame.number % FULL_SEARCH_EVERY:
+        tracked = _search(frame, depth_mm, _around(last, depth_mm.shape))
+        if tracked:
+            return _distinct(tracked)
     faces: list[FaceBox] = []
     for region in _near_regions(depth_mm, frame.calibration.depth.fx_px):
-        boxes = _search_color(frame, region)
-        if not any(face_at(box, depth_mm, frame.calibration) for box in boxes):
-            boxes = _search_ir(frame, region)
-        placed = (face_at(box, depth_mm, frame.calibration) for box in boxes)
-        faces += [face for face in placed if face is not None]
+        faces += _search(frame, depth_mm, region)
     return _distinct(sorted(faces, key=lambda face: face.median_z_mm))
+
+
+def _search(frame: Frame, depth_mm: F32, region: _Region) -> list[FaceBox]:
+    """Faces of a region in colour, else in infrared."""
+    for find in (_search_color, _search_ir):
+        placed = (face_at(box, depth_mm, frame.calibration) for box in find(frame, region))
+        faces = [face for face in placed if face is not None]
+        if faces:
+            return faces
+    return []
+
+
+def _around(face: FaceBox, shape: tuple[int, ...]) -> _Region:
+    dx, dy = TRACK_MARGIN * face.width_px, TRACK_MARGIN * face.height_px
+    return _Region(
+        max(0, int(face.x_px - dx)),
+        max(0, int(face.y_px - dy)),
+        min(shape[1], int(face.x_px + face.width_px + dx)),
+        min(shape[0], int(face.y_px + face.height_px + dy)),
+        face.median_z_mm,
+    )
 
 
 def face_at(box: tuple[float, float, float, float], depth_mm: F32, calibration: Calibration) -> FaceBox | None:
@@ -114,7 +145,7 @@ def _near_regions(depth_mm: F32, fx_px: float, most: int = 3) -> list[_Region]:
                 max(0, int(x * GRID_STEP - margin)),
                 max(0, int(y * GRID_STEP - margin)),
                 min(cols, int((x + w) * GRID_STEP + margin)),
-                min(rows, int((y + h) * GRID_STEP + margin)),
+                min(rows, int(y * GRID_STEP + min(h * GRID_STEP, HEAD_HEIGHT_MM * fx_px / z_mm) + margin)),
                 z_mm,
             )
         )
@@ -154,13 +185,13 @@ def _search_ir(frame: Frame, region: _Region) -> list[tuple[float, float, float,
 
 
 def _cascade_boxes(grey: U8, face_px: float) -> list[tuple[float, float, float, float]]:
-    """Cascade hits (x, y, w, h) between 0.6 and 1.5 times the expected face width."""
+    """Cascade hits (x, y, w, h) between 0.65 and 1.45 times the expected face width."""
     scale = min(1.0, WORKING_FACE_PX / face_px)
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
     small = cv2.equalizeHist(small)
-    low, high = (max(20, round(face_px * scale * f)) for f in (0.6, 1.5))
+    low, high = (max(20, round(face_px * scale * f)) for f in (0.65, 1.45))
     hits = _cascade().detectMultiScale(small, scaleFactor=1.1, minNeighbors=3, minSize=(low, low), maxSize=(high, high))
-    return [(x / scale, y / scale, w / scale, h / scale) for x, y, w, h in hits]
+    return [(float(x / scale), float(y / scale), float(w / scale), float(h / scale)) for x, y, w, h in hits]
 
 
 def _distinct(faces: list[FaceBox]) -> list[FaceBox]:

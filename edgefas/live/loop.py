@@ -31,7 +31,7 @@ def decide_stream(
     Raises:
         CameraLost: the camera is gone; nothing was decided about it.
     """
-    memory, camera = Memory(), None
+    memory, camera, face = Memory(), None, None
     while True:
         try:
             frame = source.read(SILENCE_S)
@@ -47,7 +47,8 @@ def decide_stream(
             found = Judgement(Decision.none(Reason.CAMERA_CHANGED), None, (), Timing())
             memory = forget(memory)
         else:
-            found = judge(frame, engine, policy, detect, live=source.live)
+            found = judge(frame, engine, policy, detect, face, live=source.live)
+        face = found.face
         memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
         yield frame, _line(frame, found, memory, trust)
 

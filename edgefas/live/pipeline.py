@@ -17,7 +17,8 @@ from edgefas.sensors.frame import Frame
 
 T = TypeVar("T")
 
-Detector = Callable[[Frame], list[FaceBox]]
+Detector = Callable[[Frame, FaceBox | None], list[FaceBox]]
+"""(frame, face of the frame before) -> faces, nearest first."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,13 @@ class Judgement:
     timing: Timing
 
 
-def judge(frame: Frame, engine: Engine, policy: Policy, detect: Detector, *, live: bool) -> Judgement:
+def judge(
+    frame: Frame, engine: Engine, policy: Policy, detect: Detector, last: FaceBox | None, *, live: bool
+) -> Judgement:
     """Decide on one frame; of several faces the nearest counts.
 
     Args:
+        last: the face of the frame before, if there was one.
         live: the frame ages and the engine can be late. For recordings host time means nothing, and a play must
             give the same decisions on any machine.
     """
@@ -51,7 +55,7 @@ def judge(frame: Frame, engine: Engine, policy: Policy, detect: Detector, *, liv
     if missing_modalities(frame, engine.spec):
         return done(Decision.none(Reason.MODALITY_MISSING))
 
-    faces, clock["detect_ms"] = _timed(lambda: detect(frame))
+    faces, clock["detect_ms"] = _timed(lambda: detect(frame, last))
     if not faces:
         return done(Decision.none(Reason.NO_FACE))
     face = faces[0]

@@ -61,7 +61,7 @@ def lines_of(
     live: bool = False,
     delay_s: float = 0,
 ) -> list[DecisionLine]:
-    detect = lambda frame: [found or face()]  # noqa: E731
+    detect = lambda frame, last: [found or face()]  # noqa: E731
     engine = Constant(score, delay_s=delay_s)
     stream = decide_stream(Script(events, live), engine, policy or Policy(), "unsigned", detect)
     return [line for _, line in stream]
@@ -127,7 +127,7 @@ def test_a_missing_modality_says_so_on_every_line() -> None:
 
 
 def test_no_face() -> None:
-    stream = decide_stream(Script([noise_frame()]), Constant(2), Policy(), "unsigned", lambda frame: [])
+    stream = decide_stream(Script([noise_frame()]), Constant(2), Policy(), "unsigned", lambda frame, last: [])
     assert [line.reason for _, line in stream] == [Reason.NO_FACE]
 
 
