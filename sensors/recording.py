@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,12 +60,13 @@ def record(
         UsageError: wrong suffix, a file that exists, or neither a positive `seconds` nor `frames`.
         CameraError: the camera fails, or the file cannot be written whole; nothing is left behind.
     """
-    _check_request(path, seconds, frames, force)
     # librealsense insists on the suffix
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.partial.db3")
     try:
+        _check_request(path, seconds, frames, force)
         unfinished.touch()  # fails here, and not deep inside librealsense
         unfinished.unlink()
+        _check_space(path.parent)
         shown, length_s = _capture(source, unfinished, seconds, frames, stopped, progress, rendering)
         framesets = _wait_for_framesets(unfinished, shown)
         _sync(unfinished)
@@ -73,8 +74,9 @@ def record(
     except OSError as error:
         raise CameraError(f"cannot write {path}: {error.strerror}") from None
     finally:
-        for left in path.parent.glob(f"{unfinished.name}*"):  # with SQLite's journal
-            left.unlink(missing_ok=True)
+        for left in (unfinished, unfinished.with_name(f"{unfinished.name}-journal")):
+            with suppress(OSError):  # a name too long for one, or the folder has gone
+                left.unlink(missing_ok=True)
     return Recording(path, framesets, length_s, path.stat().st_size)
 
 
@@ -93,7 +95,6 @@ def _check_request(path: Path, seconds: float | None, frames: int | None, force:
         raise UsageError(f"{path} exists; choose another name, or replace it with --force")
     if not path.parent.is_dir():
         raise CameraError(f"cannot write {path}: no such folder: {path.parent}; make it with: mkdir -p {path.parent}")
-    _check_space(path.parent)
 
 
 def _check_space(folder: Path) -> None:

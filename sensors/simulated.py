@@ -156,7 +156,10 @@ class SimulatedSource(CameraSource):
 
     def _share(self, layout: _Layout, frames: int) -> npt.NDArray[Any]:
         size = frames * layout.dtype.itemsize
-        free = shutil.disk_usage(_SHARED).free
+        try:
+            free = shutil.disk_usage(_SHARED).free
+        except OSError as error:
+            raise CameraError(f"the simulated camera needs {_SHARED}: {error.strerror}") from None
         if size > free:  # writing beyond it would kill the process with SIGBUS
             raise CameraError(
                 f"{frames} simulated frames need {size >> 20} MiB of {_SHARED}, {free >> 20} MiB are free; "
