@@ -111,3 +111,25 @@ def test_plain_install_gives_the_command(installed: Path, tmp_path: Path) -> Non
     assert shown.returncode == 0, shown.stderr
     assert "live" in shown.stdout
     assert run([installed / "edgefas", "--version"], tmp_path).stdout.strip() == edgefas.__version__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        ("models", "train"),
+        ("export trained.safetensors -o out.onnx", "export"),
+        ("benchmark exported.onnx", "cpu"),
+        ("record --camera simulated --seconds 1 out.db3", "realsense"),
+    ],
+)
+def test_a_missing_extra_is_named_with_its_pip_line(
+    installed: Path, tmp_path: Path, arguments: str, extra: str
+) -> None:
+    given = [tmp_path / "exported.onnx", tmp_path / "trained.safetensors"]
+    for file in given:
+        file.touch()
+    done = run([installed / "edgefas", *arguments.split()], tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"pip install 'edgefas[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.iterdir()) == given
