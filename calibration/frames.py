@@ -28,7 +28,7 @@ def load_frames(path: Path, spec: InputSpec) -> dict[str, F32]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             frames = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise CalibrationSetError(f"{path} cannot be read as an .npz calibration set: {error}") from None
     wanted = {m.value: spec.shape(m) for m in spec.modalities}
     if set(frames) != set(wanted):

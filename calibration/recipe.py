@@ -33,7 +33,7 @@ def load_recipe(name_or_path: str) -> Recipe:
         ContractError: an unknown key (with a suggestion) or a value out of range.
     """
     shipped = files("edgefas.calibration") / "recipes" / f"{name_or_path}.yaml"
-    source = shipped if shipped.is_file() else Path(name_or_path)
+    source = shipped if name_or_path in recipe_names() else Path(name_or_path)
     if not source.is_file():
         raise UsageError(
             f"no recipe {name_or_path!r}; give a .yaml file or one of the shipped: {', '.join(recipe_names())}"

@@ -16,7 +16,7 @@ import onnx
 from edgefas.contracts import InputSpec
 from edgefas.engines.runtime.metadata import INPUT_SPEC_KEY, MODEL_NAME_KEY
 from edgefas.errors import EdgefasError, require
-from edgefas.files import write_atomically
+from edgefas.files import FileWriteError, write_atomically
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,6 +64,8 @@ def export_onnx(model: nn.Module, spec: InputSpec, name: str, path: Path, opset:
         raise ExportError(
             f"opset {opset} has no DeformConv; use {FIRST_OPSET_WITH_DEFORM_CONV} or later (the default is 22)"
         )
+    if not path.parent.is_dir():
+        raise FileWriteError(f"cannot write {path}: no folder {path.parent}; make it first")
     require("onnxruntime", "export")
     model = model.eval()
     onnx_model = _simplified(_translated(model, spec, opset))
