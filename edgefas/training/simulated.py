@@ -81,6 +81,7 @@ def plan(split: SimulatedSplit) -> Iterator[tuple[Episode, list[int]]]:
 
 def _render_split(split: SimulatedSplit, spec: InputSpec, folder: Path, progress: Progress) -> None:
     jobs = [(episode, frames, spec) for episode, frames in plan(split)]
+    jobs.sort(key=lambda job: job[0].subject)  # a head is modelled once for its subject's episodes in a row
     total = sum(len(frames) for _, frames, _ in jobs)
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -90,7 +91,7 @@ def _render_split(split: SimulatedSplit, spec: InputSpec, folder: Path, progress
     subjects: list[int] = []
     found = 0
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        for (episode, _, _), rows in zip(jobs, pool.map(_samples_of_episode, jobs, chunksize=4), strict=True):
+        for (episode, _, _), rows in zip(jobs, pool.map(_samples_of_episode, jobs, chunksize=8), strict=True):
             for inputs, detected in rows:
                 for name, value in inputs.items():
                     if name not in arrays:

@@ -80,8 +80,8 @@ def measure(
     lost |= np.arange(shape[1])[None] < disparity  # its match lies outside the right picture
     disparity = np.rint(disparity * 32) / 32
     z = fb / np.maximum(disparity, 0.05)
-    y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-    z = z * (1 + errors.bias) + errors.saddle_mm * (x**2 - y**2) * (z / 1000) ** 2
+    y, x = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None], np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
+    z = z * (1 + errors.bias) + errors.saddle_mm * 1e-6 * (x**2 - y**2) * z**2
     z[lost | (z > 10_000) | (z < 170)] = 0  # nearest: 126 disparities
     return np.asarray(np.rint(z / (1000 * DEPTH_SCALE_M)), np.uint16)
 
@@ -96,7 +96,7 @@ def _matched(disparity: F32) -> F32:
     return np.asarray(np.where(np.abs(smooth - fat) < 0.4, smooth, fat), np.float32)
 
 
-def _occluded(disparity: F32) -> np.ndarray:  # type: ignore[type-arg]
+def _occluded(disparity: F32) -> np.ndarray:
     """Pixels the right imager cannot see: a nearer point to their right has, or passes, their place there."""
     right = np.arange(disparity.shape[1], dtype=np.float32)[None] - disparity
     nearest = np.minimum.accumulate(right[:, ::-1], axis=1)[:, ::-1]

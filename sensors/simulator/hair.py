@@ -27,15 +27,17 @@ def add_hair(who: Identity, p: Plan, height: F32, albedo: F32, finish: F32) -> F
     strand = _strands(p, rng)
     line = np.interp(ax, *_LINES[who.hair_style]) + 3.0 * (strand - 0.5)
     soft = 5.0 if who.hair_style in ("crop", "bald") else 2.6
-    cover = np.clip((line - p.y_mm) / soft + 0.3, 0, 1)
+    cover = np.asarray(np.clip((line - p.y_mm) / soft + 0.3, 0, 1), np.float32)
     thick = _THICKNESS_MM[who.hair_style] * np.interp(p.y_mm, [-90, -40, 10], [1.35, 1.0, 0.75])
-    shell = skull(p, 8.0) - 8.0 + thick
+    shell = np.asarray(skull(p, 8.0) - 8.0 + thick, np.float32)
     if who.hair_style == "long":
         cover, shell = _curtains(p, cover, shell, strand)
     ear = (ax > 68) & (p.y_mm > -10) & (who.hair_style != "long")
-    cover = np.where(ear, cover * 0.0, cover)
-    lift = cv2.GaussianBlur(cover.astype(np.float32), (0, 0), 4.0)
-    grown = np.where(cover > 0.02, np.maximum(height, height + (shell - height) * np.clip(lift * 1.6, 0, 1)), height)
+    cover = np.where(ear, np.float32(0), cover)
+    # hair starts thin: without this a hairline looks like the rim of a cap
+    lift = np.clip((cv2.GaussianBlur(cover, (0, 0), 9.0) - 0.40) * 1.9, 0, 1)
+    grown = np.maximum(height, height + (shell - height) * lift).astype(np.float32)
+    grown = np.where(lift > 0, cv2.GaussianBlur(grown, (0, 0), 1.6), height)
     opaque = cover * (0.72 if who.hair_style in ("crop", "bald") else 0.96) * np.clip(0.75 + 0.6 * strand, 0, 1)
     sheen = (0.50 + 1.0 * strand)[..., None] * np.array(who.hair, np.float32)
     albedo += opaque[..., None] * (sheen - albedo)
@@ -69,4 +71,4 @@ def _strands(p: Plan, rng: np.random.Generator) -> F32:
         x = np.mod(across * density + 256, 511).astype(np.float32)
         y = np.mod(along / 22, 63).astype(np.float32)
         total += weight * cv2.remap(sheet, x, y, cv2.INTER_LINEAR)
-    return np.asarray(np.clip(0.5 + 0.30 * total, 0, 1), np.float32)
+    return np.asarray(np.clip(0.5 + 0.38 * total, 0, 1), np.float32)

@@ -22,7 +22,7 @@ FACE_MIDDLE_MM = (0.0, 45.0, -8.0)
 """x, y and height of the object's origin: the middle of the face, near its median depth."""
 FLOOR_MM = -118.0
 
-# midline without nose: mm below the sellion, mm towards the camera (crinion, glabella, subnasale, stomion, chin, menton)
+# midline without nose, from crinion to menton: mm below the sellion, mm towards the camera
 _PROFILE = np.array(
     [
         [-118, -112], [-112, -84], [-103, -58], [-88, -31], [-70, -13.6], [-50, -3.5], [-32, 1.5], [-16, 2.7],

@@ -73,11 +73,10 @@ def identity(subject: int) -> Identity:
         mean, sd = men if male else women
         return float(mean + sd * np.clip(rng.standard_normal(), -1.8, 1.8))
 
-    dark = "IV V VI".split()
-    hair_names = ["black", "brown", "grey"] if group in dark else ["black", "brown", "blond", "grey"]
-    weights = [0.78, 0.14, 0.08] if group in dark else [0.25, 0.40, 0.23, 0.12]
-    hair = np.array(_HAIR_RGBN[str(rng.choice(hair_names, p=weights))]) * rng.uniform(0.85, 1.15)
-    iris = "brown" if group in dark else str(rng.choice(["brown", "hazel", "blue"], p=[0.4, 0.25, 0.35]))
+    dark = group in ("IV", "V", "VI")
+    shares = [0.88, 0.04, 0.0, 0.08] if dark else [0.25, 0.40, 0.23, 0.12]
+    hair = np.array(_HAIR_RGBN[str(rng.choice(list(_HAIR_RGBN), p=shares))]) * rng.uniform(0.85, 1.15)
+    iris = "brown" if dark else str(rng.choice(["brown", "hazel", "blue"], p=[0.4, 0.25, 0.35]))
     styles: list[HairStyle] = ["short", "crop", "receding", "bald"] if male else ["long", "short", "crop"]
     style = styles[rng.choice(len(styles), p=[0.5, 0.25, 0.17, 0.08] if male else [0.68, 0.22, 0.10])]
     face_length = length((122.6, 6.7), (113.1, 6.1))
@@ -115,9 +114,9 @@ def _skin(rng: np.random.Generator, group: SkinGroup) -> tuple[float, float, flo
     noise = np.clip(rng.standard_normal(3), -1.5, 1.5)
     green = np.exp(1.172 * np.log(red) - 0.383 + 0.06 * noise[0])
     blue = np.exp(1.599 * np.log(red) - 0.225 + 0.06 * noise[1])
-    # VI is below the measured range: Beer extrapolation with melanin ~ nm^-3.33 ends at .40-.49, as the regression does
+    # VI is below the measured range: Beer's law with melanin ~ nm^-3.33 ends at .40-.49, as the regression does
     nir = np.exp(0.221 * np.log(red) - 0.359 + 0.04 * noise[2])
-    # faces are redder than forearms [M]; 2.8 % is the surface (n = 1.4), rendered apart
+    # faces are redder than forearms [M]; of the 2.8 % surface reflection (n = 1.4) half is rendered as highlights
     face = np.array([red * 0.96, green * 0.90, blue * 0.90, nir])
-    r, g, b, n = np.maximum((face - 0.028) / 0.972, 0.012).tolist()
+    r, g, b, n = np.maximum((face - 0.014) / 0.986, 0.012).tolist()
     return (r, g, b, n)

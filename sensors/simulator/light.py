@@ -27,7 +27,7 @@ IRPASS_SHARE = {"led": 0.003, "tungsten": 0.35, "daylight": 0.13}
 TINT = {"led": (1.0, 1.0, 0.99), "tungsten": (1.10, 1.0, 0.84), "daylight": (0.98, 1.0, 1.05)}
 """What automatic white balance leaves of the lamp's colour [M]."""
 PROJECTOR_W_M2 = 0.21 * 0.70
-"""Mean at 600 mm and 150 mW (D400 datasheet power over the field), in 550 nm terms: QE ratio .45, more photons per W."""
+"""Mean at 600 mm and 150 mW (D400 datasheet power over the field), in 550 nm terms: QE ratio .45, photons per W."""
 _PANCHROMATIC = np.array([0.35, 0.40, 0.25], np.float32)
 """Weights of red, green and blue in what an unfiltered silicon imager sees of white light."""
 _WRAP = np.array([0.22, 0.10, 0.06, 0.22], np.float32)

@@ -93,7 +93,7 @@ def _catchlight(episode: Episode) -> tuple[float, float]:
 
 
 def portrait(subject: int, seed: int, width_px: int, height_px: int, width_mm: float) -> F32:
-    """The picture an attacker has of the subject: frontal, linear (h, w, 3), white = 1; `width_mm` across at the face."""
+    """The picture an attacker has: frontal, linear (h, w, 3), white = 1; `width_mm` across at the face."""
     photo = sample_episode(
         Presentation.BONA_FIDE,
         subject,
@@ -162,16 +162,16 @@ def screen(episode: Episode, rng: np.random.Generator) -> tuple[Surface, tuple[f
     Display white 150-450 cd/m2; less than .5 % of its light is above 750 nm [M].
     """
     tablet = episode.device == "tablet"
-    width, height = (rng.uniform(155, 180), rng.uniform(230, 250)) if tablet else (rng.uniform(65, 71), rng.uniform(140, 155))
+    width, height = (
+        (rng.uniform(155, 180), rng.uniform(230, 250)) if tablet else (rng.uniform(65, 71), rng.uniform(140, 155))
+    )
     step = 0.6 if tablet else 0.35
     w, h = int(width / step), int(height / step)
     across = float(rng.uniform(195, 240) if tablet else rng.uniform(180, 215))
     picture = portrait(episode.subject, episode.seed, w, h, across)
     side, end = (10.0, 12.0) if tablet else (2.5, 5.0)
     y, x = np.mgrid[:h, :w]
-    inset = np.minimum(
-        np.minimum(x, w - 1 - x) * step - side, np.minimum(y, h - 1 - y) * step - end
-    )
+    inset = np.minimum(np.minimum(x, w - 1 - x) * step - side, np.minimum(y, h - 1 - y) * step - end)
     on = np.clip(inset / step + 0.5, 0, 1).astype(np.float32)
     white = float(rng.uniform(150, 450)) * np.pi
     reflection = np.linspace(0.05, 0.015, h, dtype=np.float32)[:, None] * (1 + 0.3 * noise(rng, (h, w), w / 3))
@@ -268,7 +268,10 @@ def rigid_mask(who: Identity, wearer: Identity, episode: Episode, rng: np.random
 
     Painted resin .50-.80 at 850 nm, flat; r50 of its scattering .3 mm against 1.5 mm of skin [M].
     """
-    behind, face = head_surface(wearer, _catchlight(episode)), head_surface(replace(who, stubble=0.0, freckles=0.0), (0.0, 0.0))
+    behind, face = (
+        head_surface(wearer, _catchlight(episode)),
+        head_surface(replace(who, stubble=0.0, freckles=0.0), (0.0, 0.0)),
+    )
     h, w = face.height_mm.shape
     x = face.x0_mm + (np.arange(w) + 0.5) * face.step_mm
     y = face.y0_mm + (np.arange(h) + 0.5) * face.step_mm

@@ -19,6 +19,7 @@ from edgefas.sensors.simulator.sensor import IR_ELECTRONS_PER_MS, color, expose,
 SIMULATOR_VERSION = 1
 """Bumped whenever an image changes: figures of two versions are never compared."""
 
+
 def render(episode: Episode, index: int) -> Frame:
     """Frame `index` (>= 0) of an episode with all four streams, 30 frames a second of device time.
 
@@ -78,7 +79,7 @@ def _view(episode: Episode, layers: Layers) -> View:
 
 
 def _projector_light(episode: Episode, scene: Scene, z_mm: F32, nir: F32, facing: F32, inside: F32) -> F32:
-    """The dots as the left imager sees them, W/m2 in 550 nm terms: part blurred inside the skin, part off the surface."""
+    """The dots as the left imager sees them, W/m2 in 550 nm terms: partly blurred inside the skin."""
     duty = float(np.random.default_rng([113, episode.seed]).uniform(0.8, 2.0))  # of pulses in the exposure: unpublished
     view = infrared_view(episode.site)
     dots = projected(episode, z_mm, facing, view, duty)

@@ -43,9 +43,7 @@ class View:
 @lru_cache(maxsize=4)
 def _directions(view: View) -> F32:
     k = view.intrinsics
-    x, y = np.meshgrid(
-        (np.arange(k.width_px) - k.ppx_px) / k.fx_px, (np.arange(k.height_px) - k.ppy_px) / k.fy_px
-    )
+    x, y = np.meshgrid((np.arange(k.width_px) - k.ppx_px) / k.fx_px, (np.arange(k.height_px) - k.ppy_px) / k.fy_px)
     return np.asarray(np.stack([x, y, np.ones_like(x)], -1) @ np.asarray(view.rotation), np.float32)
 
 

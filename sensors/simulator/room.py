@@ -49,7 +49,7 @@ def room_surface(episode: Episode) -> Surface:
     return Surface(-half_w, -half_h, step, height, -1.0, albedo, finish, march_mm=20.0, depth_holes=holes)
 
 
-def _furnish(part: np.ndarray, color: np.ndarray, rng: np.random.Generator, shelves: bool) -> None:  # type: ignore[type-arg]
+def _furnish(part: np.ndarray, color: np.ndarray, rng: np.random.Generator, shelves: bool) -> None:
     """Paint a poster, a cupboard or a shelf with books, in place."""
     part[:] = color
     h, w = part.shape[:2]

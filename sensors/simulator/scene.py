@@ -86,4 +86,5 @@ def paint(seen: Seen, thing: Lit, place: Pose, view: View) -> None:
     nearer = hit.mask & (hit.z_mm < seen.z_mm[hit.window])
     texture = thing.textures[Layers(seen.layers.shape[2])]
     np.copyto(seen.z_mm[hit.window], hit.z_mm, where=nearer)
-    np.copyto(seen.layers[hit.window], look_up(hit, texture), where=nearer[..., None])
+    area, found = seen.layers[hit.window], look_up(hit, texture)
+    area[nearer] = found[nearer]

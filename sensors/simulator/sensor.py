@@ -45,23 +45,24 @@ def infrared(signal: F32, exposure: Exposure, noise: float, rng: np.random.Gener
     return np.asarray(np.clip(np.rint(dn + 1.0), 0, 255), np.uint8)  # black level 1
 
 
-def color(radiance: F32, episode: Episode, noise: float, target: float, rng: np.random.Generator) -> tuple[U8, Exposure]:
+def color(
+    radiance: F32, episode: Episode, noise: float, target: float, rng: np.random.Generator
+) -> tuple[U8, Exposure]:
     """RGB of the colour camera: sRGB-like curve with a shoulder, white balance not quite perfect."""
     green = radiance[..., 1]
     exposure = expose(green, COLOR_ELECTRONS_PER_LUX_MS, target)
     unit = exposure.gain / FULL_WELL
     scale = COLOR_ELECTRONS_PER_LUX_MS * exposure.time_us * 1e-3 * unit
-    linear = cv2.GaussianBlur(radiance, (0, 0), 0.55) @ (_CROSSTALK * scale)
-    sigma = np.sqrt(linear * unit + (READ_NOISE * unit) ** 2) * noise
-    # demosaicing and denoising smear the noise
-    linear = linear + sigma * np.stack([grain(rng, green.shape, 0.6) for _ in range(3)], -1)
-    balanced = np.clip(linear * np.array(TINT[episode.light], np.float32), 0, None)
-    return tone(balanced), exposure
+    mixed = cv2.transform(cv2.GaussianBlur(radiance, (0, 0), 0.55), _CROSSTALK.T * scale)
+    sigma = np.sqrt(np.maximum(mixed[..., 1], 0) * unit + (READ_NOISE * unit) ** 2) * noise
+    mixed += sigma[..., None] * grain(rng, radiance.shape, 0.6)  # demosaicing and denoising smear the noise
+    mixed *= np.array(TINT[episode.light], np.float32)
+    return tone(mixed), exposure
 
 
 def tone(linear: F32) -> U8:
     """Linear light (1 = white) to 8 bits."""
-    return np.asarray(_CURVE[np.clip(linear * 2047, 0, 4095).astype(np.uint16)], np.uint8)
+    return np.asarray(_CURVE[np.clip(linear * np.float32(2047), 0, 4095).astype(np.uint16)], np.uint8)
 
 
 def _curve() -> U8:

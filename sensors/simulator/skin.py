@@ -29,24 +29,25 @@ def _blend(albedo: F32, cover: F32, color: F32) -> None:
     albedo += cover[..., None] * (color - albedo)
 
 
-def face_albedo(who: Identity, p: Plan, catchlight: tuple[float, float]) -> tuple[F32, F32]:
-    """Reflectance (h, w, 4) and finish (h, w, 3) of a face without head hair.
-
-    Args:
-        who: the subject.
-        p: its grid.
-        catchlight: where the key light is mirrored in the cornea, mm right of and below the pupil.
-    """
+def face_albedo(who: Identity, p: Plan) -> tuple[F32, F32]:
+    """Reflectance (h, w, 4) and finish (h, w, 3) of a face without head hair."""
     rng = np.random.default_rng([41, who.texture_seed])
     albedo = _skin(who, p, rng)
     finish = np.ones((*p.x_mm.shape, 3), np.float32)
-    finish[..., 0] = 1.0 + 0.9 * np.exp(-0.5 * ((p.x_mm / 16) ** 2 + ((p.y_mm - 18) / 60) ** 2))  # oilier T-zone
+    finish[..., 0] = 0.8 + 0.6 * np.exp(-0.5 * ((p.x_mm / 16) ** 2 + ((p.y_mm - 18) / 60) ** 2))  # oilier T-zone
     finish[..., 1] = 0
     _lips(who, p, albedo, finish)
     _stubble(who, p, albedo, rng)
     _brows(who, p, albedo, finish, rng)
-    _eyes(who, p, albedo, finish, catchlight, rng)
+    _eyes(who, p, albedo, finish, rng)
     return albedo, finish
+
+
+def add_catchlight(who: Identity, p: Plan, albedo: F32, light: tuple[float, float]) -> None:
+    """The key light mirrored in the corneas, `light` mm right of and below the pupils."""
+    x, y = p.eye_x * p.side - light[0], p.eye_y - 0.1 - light[1]
+    cover = np.exp(-(x**2 + y**2) / 0.85**2) * eye_inside(who, p)
+    _blend(albedo, cover.astype(np.float32), np.array([1.6, 1.6, 1.6, 0.5], np.float32))
 
 
 def _skin(who: Identity, p: Plan, rng: np.random.Generator) -> F32:
@@ -56,7 +57,8 @@ def _skin(who: Identity, p: Plan, rng: np.random.Generator) -> F32:
     def spot(cx: float, cy: float, sx: float, sy: float) -> F32:
         return np.asarray(np.exp(-0.5 * (((ax - cx) / sx) ** 2 + ((y - cy) / sy) ** 2)), np.float32)
 
-    blood = 0.9 * spot(38, 36, 15, 12) + 0.8 * spot(0, 40, 10, 9) + 0.5 * spot(80, 22, 12, 30) + 0.25 * spot(0, 104, 14, 9)
+    blood = 0.9 * spot(38, 36, 15, 12) + 0.8 * spot(0, 40, 10, 9) + 0.5 * spot(80, 22, 12, 30)
+    blood += 0.25 * spot(0, 104, 14, 9)
     melanin = 0.30 * np.exp(-0.5 * ((p.eye_x / 17) ** 2 + (p.eye_y / 11) ** 2)) + 0.12 * spot(0, -55, 60, 20)
     melanin += 0.10 * spot(0, 84, 26, 14) + 0.045 * noise(rng, shape, 45) + 0.035 * noise(rng, shape, 14)
     melanin += 0.035 * noise(rng, shape, 3.0)
@@ -86,7 +88,7 @@ def _lips(who: Identity, p: Plan, albedo: F32, finish: F32) -> None:
     finish[..., 0] += 0.8 * inside * (line > 0)
     # the nostrils are holes: little light comes back out of them
     wide = who.nose_breadth / 36.0
-    hole = np.exp(-(((np.abs(p.x_mm) - 6.8 * wide) / (3.4 * wide)) ** 2 + ((p.y_mm - 48.3) / 1.5) ** 2) ** 1.5)
+    hole = np.exp(-((((np.abs(p.x_mm) - 6.8 * wide) / (3.4 * wide)) ** 2 + ((p.y_mm - 48.3) / 1.5) ** 2) ** 1.5))
     albedo *= 1 - 0.82 * hole[..., None]
 
 
@@ -105,18 +107,18 @@ def _stubble(who: Identity, p: Plan, albedo: F32, rng: np.random.Generator) -> N
 
 def _brows(who: Identity, p: Plan, albedo: F32, finish: F32, rng: np.random.Generator) -> None:
     t = (p.eye_x + 20) / 42
-    centre = -17.0 - 4.2 * np.sin(np.pi * np.clip(t, 0, 1) ** 1.25) + who.brow_height + 2.0 * np.clip(t - 0.85, 0, 1) * 6
+    centre = -17.0 - 4.2 * np.sin(np.pi * np.clip(t, 0, 1) ** 1.25) + who.brow_height + 12.0 * np.clip(t - 0.85, 0, 1)
     thick = np.interp(t, [0, 0.15, 0.6, 1.0], [3.1, 3.7, 3.0, 1.0]) * (0.75 + 0.35 * who.brow_weight)
-    body = np.exp(-np.abs((p.eye_y - centre) / thick) ** 2.6) * np.clip(t / 0.10, 0, 1) * np.clip((1.03 - t) / 0.12, 0, 1)
+    body = np.exp(-(np.abs((p.eye_y - centre) / thick) ** 2.6))
+    body *= np.clip(t / 0.10, 0, 1) * np.clip((1.03 - t) / 0.12, 0, 1)
     hairs = cv2.GaussianBlur(rng.standard_normal(t.shape).astype(np.float32), (0, 0), sigmaX=2.6, sigmaY=0.7)
     cover = np.clip(body * (0.70 + 1.0 * hairs / max(float(hairs.std()), 1e-6) * 0.22) * who.brow_weight, 0, 0.88)
-    _blend(albedo, cover.astype(np.float32), np.array(who.hair, np.float32) * np.array([0.8, 0.8, 0.8, 1.0], np.float32))
+    color = np.array(who.hair, np.float32) * np.array([0.8, 0.8, 0.8, 1.0], np.float32)
+    _blend(albedo, cover.astype(np.float32), color)
     finish[..., 1] = np.maximum(finish[..., 1], cover * 0.5)
 
 
-def _eyes(
-    who: Identity, p: Plan, albedo: F32, finish: F32, catchlight: tuple[float, float], rng: np.random.Generator
-) -> None:
+def _eyes(who: Identity, p: Plan, albedo: F32, finish: F32, rng: np.random.Generator) -> None:
     upper, lower = lid_edges(who, p)
     inside = eye_inside(who, p)
     x, y = p.eye_x * p.side, p.eye_y - 0.1  # picture axes, so that both eyes look the same way
@@ -133,18 +135,16 @@ def _eyes(
     _blend(eye, np.clip((2.05 - r) / 0.5 + 0.5, 0, 1).astype(np.float32), np.full(4, _PUPIL, np.float32))
     eye *= (1 - 0.62 * np.exp(-np.clip(p.eye_y - upper, 0, 9) / 1.7))[..., None]  # shadow of the upper lid
     eye *= (1 - 0.20 * np.exp(-np.clip(lower - p.eye_y, 0, 9) / 1.0))[..., None]
-    for (gx, gy), color, size in (
-        (catchlight, np.array([1.6, 1.6, 1.6, 0.5], np.float32), 0.85),
-        ((gaze[0] - 0.4, gaze[1]), np.array([0.1, 0.1, 0.1, 1.5], np.float32), 0.5),  # the projector's own glint
-    ):
-        _blend(eye, np.exp(-(((x - gx) ** 2 + (y - gy) ** 2) / size**2)).astype(np.float32), color)
+    glint = np.exp(-(((x - gaze[0] + 0.4) ** 2 + (y - gaze[1]) ** 2) / 0.5**2))  # of the projector
+    _blend(eye, glint.astype(np.float32), np.array([0.1, 0.1, 0.1, 1.5], np.float32))
     albedo += inside[..., None] * (eye - albedo)
     finish[..., 0] = np.where(inside > 0.5, 0.3, finish[..., 0])
     finish[..., 2] = np.where(inside > 0.5, 0.5, finish[..., 2])
     along = np.clip((15.2 - np.abs(p.eye_x)) / 2.5, 0, 1)
     lash = (0.88 if not who.male else 0.66) * np.exp(-0.5 * ((p.eye_y - upper + 0.35) / 0.72) ** 2) * along
     lash += 0.22 * np.exp(-0.5 * ((p.eye_y - lower - 0.3) / 0.6) ** 2) * along
-    crease = 0.30 * np.exp(-0.5 * ((p.eye_y - upper * 1.15 + 3.8) / 0.8) ** 2) * np.clip((13 - np.abs(p.eye_x)) / 4, 0, 1)
+    crease = 0.30 * np.exp(-0.5 * ((p.eye_y - upper * 1.15 + 3.8) / 0.8) ** 2)
+    crease *= np.clip((13 - np.abs(p.eye_x)) / 4, 0, 1)
     dark = np.array([0.03, 0.025, 0.022, 0.10], np.float32)
     _blend(albedo, np.clip(lash, 0, 1).astype(np.float32), dark)
     albedo *= 1 - crease[..., None].astype(np.float32) * np.array([0.8, 1, 1, 0.4], np.float32)

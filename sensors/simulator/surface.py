@@ -92,24 +92,26 @@ def intersect(surface: Surface, place: Pose, view: View) -> Hit | None:
     base_y = (o[1] - surface.y0_mm) / surface.step_mm - 0.5 + slope_y * o[2]
 
     def excess(height: F32 | float) -> F32:
+        """How far the surface rises over rays that have come down to a height."""
+        x, y = base_x + slope_x * height, base_y + slope_y * height
         found = cv2.remap(
-            surface.height_mm,
-            base_x + slope_x * height,
-            base_y + slope_y * height,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=MISS_MM,
+            surface.height_mm, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=MISS_MM
         )
         return np.asarray(found, np.float32) - height
 
     top = float(surface.height_mm.max()) + 0.5
-    levels = np.linspace(top, surface.floor_mm, max(2, int((top - surface.floor_mm) / surface.march_mm) + 1), dtype=np.float32)
-    stack = np.stack([excess(float(level)) for level in levels])
-    first = np.maximum((stack >= 0).argmax(0), 1)[None]  # the level where the ray is first at or under the surface
-    f_low, f_high = (np.take_along_axis(stack, first - i, 0)[0] for i in (0, 1))
+    levels = np.linspace(top, surface.floor_mm, max(2, int((top - surface.floor_mm) / surface.march_mm) + 1))
+    clear = np.ones(slope_x.shape, bool)
+    first = np.zeros(slope_x.shape, np.int8)  # the level where the ray is first at or under the surface
+    for level in levels:
+        clear &= excess(float(level)) < 0
+        first += clear
+    np.clip(first, 1, len(levels) - 1, out=first)
+    steps = levels.astype(np.float32)
+    low, high = steps[first], steps[first - 1]
+    f_low, f_high = excess(low), excess(high)
     mask = f_low >= 0
-    low, high = levels[first[0]], levels[first[0] - 1]
-    for _ in range(3):
+    for _ in range(2):
         middle = low + (high - low) * np.clip(f_low / np.maximum(f_low - f_high, 1e-6), 0.02, 0.98)
         f = excess(middle)
         up = f >= 0
