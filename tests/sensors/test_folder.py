@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -46,6 +47,14 @@ def test_without_facts_the_pace_is_fps(folder):
     del facts["frames"]
     file.write_text(json.dumps(facts | {"fps": 10}))
     assert [frame.device_ns for frame in FolderSource(folder)] == [0, 100_000_000, 200_000_000]
+
+
+def test_the_documented_camera_json_works(folder):
+    page = (Path(__file__).parents[2] / "docs" / "cameras.md").read_text()
+    example = page.split("```json\n")[1].split("```")[0]
+    (folder / "camera.json").write_text(example)
+    with pytest.raises(CameraError, match=r"the calibration says uint8 \(480, 640, 3\)"):  # ours are smaller
+        FolderSource(folder).read()
 
 
 def test_a_missing_stream_is_none(tmp_path):
