@@ -40,10 +40,10 @@ from edgefas.training.simulated import Samples, samples_for
 RECIPE = "dah-fas-lite-sim"
 NAME = "dah-fas-lite-demo"
 RELEASE = 1
-COMPARE_EPOCHS = 3
+COMPARE_EPOCHS = 2
 """Each IR encoding is trained this long; the schedule ends at zero, so each run is a whole one."""
 CALIBRATION_FRAMES = 256
-GOLDEN_FRAMES = 4
+GOLDEN_FRAMES = 3
 TRAINED_ON = "simulated data only (edgefas simulator): a demonstration, not a protection"
 WARNING = "this model was trained on simulated data only: a demonstration, it protects nothing"
 HERE = Path(edgefas.demo.__file__).parent

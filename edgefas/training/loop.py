@@ -226,7 +226,7 @@ def _save_resume(out: Path, epoch: int, model: nn.Module, optimiser: torch.optim
     """Model and optimiser as plain tensors: no pickle."""
     tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value).contiguous() for name, value in state.items()}
     tensors["epoch"] = torch.tensor(epoch)
     save_file(tensors, out / f".{RESUME}.part")
     (out / f".{RESUME}.part").replace(out / RESUME)
