@@ -26,7 +26,12 @@ class _Options:
 
 
 def open_source(
-    text: str, *, realtime: bool = False, record_to: Path | None = None, progress: Progress | None = None
+    text: str,
+    *,
+    emitter: Emitter = "on",
+    realtime: bool = False,
+    record_to: Path | None = None,
+    progress: Progress | None = None,
 ) -> CameraSource:
     """Open what `text` names.
 
@@ -34,6 +39,7 @@ def open_source(
         text: one of the forms above. `realsense` and `simulated` take `emitter=on|alternate`, `simulated` also
             `frames=N` and the simulator's own options, separated by commas:
             "realsense:0123,emitter=alternate", "simulated:species=flat_print,frames=60".
+        emitter: of a camera whose text says nothing about it.
         realtime: play a recording at its own pace, dropping what is not read in time.
         record_to: also record to this .db3 file, which is overwritten; cameras only.
         progress: told about the rendering of a simulated episode.
@@ -45,7 +51,7 @@ def open_source(
     """
     kind, _, rest = text.partition(":")
     if kind in ("realsense", "simulated"):
-        options = _parse(kind, rest)
+        options = _parse(kind, rest, emitter)
         if kind == "realsense":
             return open_camera(options.rest or None, emitter=options.emitter, record_to=record_to)
         return _open_simulated(options, record_to, progress)
@@ -72,15 +78,15 @@ def _open_simulated(options: _Options, record_to: Path | None, progress: Progres
     )
 
 
-def _parse(kind: str, text: str) -> _Options:
+def _parse(kind: str, text: str, emitter: Emitter) -> _Options:
     """Take out what belongs to the camera, leave the rest."""
-    emitter, frames, rest = "on", 30, []
+    frames, rest = 30, []
     for part in text.split(","):
         key, equals, value = part.partition("=")
         if key == "emitter" and equals:
             if value not in get_args(Emitter):
                 raise UsageError(f"emitter={value}: allowed: {', '.join(get_args(Emitter))}")
-            emitter = value
+            emitter = cast(Emitter, value)
         elif key == "frames" and equals and kind == "simulated":
             if not (value.isascii() and value.isdigit() and 1 <= int(value) <= MAX_SIMULATED_FRAMES):
                 raise UsageError(f"frames={value}: must be a whole number from 1 to {MAX_SIMULATED_FRAMES}")
@@ -89,4 +95,4 @@ def _parse(kind: str, text: str) -> _Options:
             rest.append(part)
     if kind == "realsense" and (len(rest) > 1 or "=" in "".join(rest)):
         raise UsageError(f"realsense:{text}: write realsense:SERIAL or realsense:SERIAL,emitter=alternate")
-    return _Options(cast(Emitter, emitter), frames, ",".join(rest))
+    return _Options(emitter, frames, ",".join(rest))

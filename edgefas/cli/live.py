@@ -33,13 +33,14 @@ def command(
 ) -> None:
     """Decide, frame by frame, who is before the camera: bona fide, attack, or no decision and why."""
     from edgefas.live.loop import decide_stream
-    from edgefas.live.model import open_model
+    from edgefas.live.model import emitter_for, open_model
     from edgefas.sensors.open import open_source
 
     live_model = open_model(model, allow_unsigned=allow_unsigned, threads=threads)
     if live_model.warning:
         errors.print(f"warning: {live_model.warning}", style="yellow", highlight=False)
-    with live_model.engine, open_source(camera, realtime=realtime) as source, stop_signals() as stopped:
+    emitter = emitter_for(live_model.engine.spec)
+    with live_model.engine, open_source(camera, emitter=emitter, realtime=realtime) as source, stop_signals() as stopped:
         status: AbstractContextManager[StatusLine | None] = nullcontext()
         if not (headless or json) and errors.is_terminal:
             status = StatusLine(live_model.name, source.stats)

@@ -26,7 +26,7 @@ from edgefas.errors import CheckFailed, EdgefasError
 from edgefas.files import folder_written_atomically
 from edgefas.live.line import DecisionLine
 from edgefas.live.loop import decide_stream
-from edgefas.live.model import LiveModel, open_model
+from edgefas.live.model import LiveModel, emitter_for, open_model
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.open import open_source
 
@@ -102,7 +102,7 @@ def _play_episode(
     lines: list[DecisionLine] = []
     picked: tuple[Frame, DecisionLine] | None = None
     first_ns: int | None = None
-    with open_source(episode.source) as source:
+    with open_source(episode.source, emitter=emitter_for(model.engine.spec)) as source:
         for frame, line in decide_stream(source, model.engine, model.policy, model.trust):
             lines.append(line)
             if frame is None:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from edgefas.contracts import Policy
+from edgefas.contracts import InputSpec, IREncoding, Policy
 from edgefas.deploy.bundle import Bundle, Trust, open_bundle
 from edgefas.engines.runtime import Engine, load_engine
 from edgefas.errors import UsageError
+from edgefas.sensors.realsense.camera import Emitter
 
 DEMO_BUNDLE = "dah-fas-lite.efas"
 
@@ -41,6 +42,11 @@ def open_model(path: Path | None, *, allow_unsigned: bool = False, threads: int 
         raise UsageError(f"{path} is no bundle, so nobody vouches for it; run again with --allow-unsigned to try it")
     warning = "A bare network file: not signed, and decided with the default policy (threshold 0)."
     return LiveModel(path.stem, load_engine(path, threads=threads), Policy(), "unsigned", warning)
+
+
+def emitter_for(spec: InputSpec) -> Emitter:
+    """How a camera must light its pictures for this network: those that see unlit infrared need every second one."""
+    return "on" if spec.ir is None or spec.ir.encoding is IREncoding.LIT else "alternate"
 
 
 def _from_bundle(bundle: Bundle, threads: int) -> LiveModel:
