@@ -40,7 +40,11 @@ def command(
     if live_model.warning:
         errors.print(f"warning: {live_model.warning}", style="yellow", highlight=False)
     emitter = emitter_for(live_model.engine.spec)
-    with live_model.engine, open_source(camera, emitter=emitter, realtime=realtime) as source, stop_signals() as stopped:
+    with (
+        live_model.engine,
+        open_source(camera, emitter=emitter, realtime=realtime) as source,
+        stop_signals() as stopped,
+    ):
         status: AbstractContextManager[StatusLine | None] = nullcontext()
         if not (headless or json) and errors.is_terminal:
             status = StatusLine(live_model.name, source.stats)

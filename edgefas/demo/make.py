@@ -32,7 +32,8 @@ from edgefas.errors import EdgefasError
 from edgefas.files import write_atomically
 from edgefas.live.model import DEMO_BUNDLE
 from edgefas.models.weights import load_checkpoint
-from edgefas.training.loop import CHECKPOINT, EpochResult, array_name, train
+from edgefas.training.calibration_set import inputs_of, score_with, spread, write_calibration_set
+from edgefas.training.loop import CHECKPOINT, EpochResult, train
 from edgefas.training.metrics import ErrorRates, equal_error_threshold, error_rates
 from edgefas.training.recipe import Recipe, load_recipe
 from edgefas.training.simulated import Samples, samples_for
@@ -42,7 +43,6 @@ NAME = "dah-fas-lite-demo"
 RELEASE = 1
 COMPARE_EPOCHS = 2
 """Each IR encoding is trained this long; the schedule ends at zero, so each run is a whole one."""
-CALIBRATION_FRAMES = 256
 GOLDEN_FRAMES = 3
 TRAINED_ON = "simulated data only (edgefas simulator): a demonstration, not a protection"
 WARNING = "this model was trained on simulated data only: a demonstration, it protects nothing"
@@ -88,7 +88,7 @@ def make(work: Path, cache: Path) -> None:
         name: samples_for(recipe.data, split, spec, cache, lambda done, total: None)
         for name, split in (("train", recipe.data.train), ("validation", recipe.data.validation))
     }
-    _write_calibration_set(splits["train"], spec, work / "calibration.npz")
+    write_calibration_set(splits["train"], spec, work / "calibration.npz")
     quantized = quantize(work / "model.onnx", work / "calibration.npz", None, work / "int8")
     assert recipe.data.test is not None
     with training_progress() as progress:
@@ -114,43 +114,20 @@ def _short(recipe: Recipe, encoding: IREncoding) -> Recipe:
     return recipe.model_copy(update={"ir_encoding": encoding, "epochs": COMPARE_EPOCHS})
 
 
-def inputs_of(samples: Samples, spec: InputSpec, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Some samples as an engine's inputs, float32."""
-    return {m.value: samples.arrays[array_name(m.value, spec)][rows].astype(np.float32) for m in spec.modalities}
-
-
-def _write_calibration_set(samples: Samples, spec: InputSpec, path: Path) -> None:
-    """Frames for INT8 ranges, the same number from every species."""
-    kinds = np.unique(samples.species)
-    each = CALIBRATION_FRAMES // len(kinds)
-    rows = np.concatenate([_spread(np.flatnonzero(samples.species == kind), each) for kind in kinds])
-    np.savez(path, allow_pickle=False, **inputs_of(samples, spec, rows))
-
-
-def _spread(rows: np.ndarray, count: int) -> np.ndarray:
-    """`count` rows at equal distances: consecutive ones are of one episode."""
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
-
-
-def _score(engine: Engine, samples: Samples) -> np.ndarray:
-    blocks = np.array_split(np.arange(len(samples)), max(1, len(samples) // 32))
-    return np.concatenate([engine.score(inputs_of(samples, engine.spec, rows)) for rows in blocks])
-
-
 def _measure(engine: Engine, validation: Samples, test: Samples) -> Measured:
     """The threshold is where validation errors are equal: in the middle of the gap if there is one."""
-    scores = _score(engine, validation)
+    scores = score_with(engine, validation)
     threshold = float(np.float32(equal_error_threshold(scores, validation.species)[0]))
     return Measured(
         threshold,
         error_rates(scores, validation.species, threshold),
-        error_rates(_score(engine, test), test.species, threshold),
+        error_rates(score_with(engine, test), test.species, threshold),
     )
 
 
 def _golden(engine: Engine, samples: Samples) -> dict[str, np.ndarray]:
     """Inputs and the scores they must give, as near as the backend's tolerance allows."""
-    rows = _spread(np.arange(len(samples)), GOLDEN_FRAMES)
+    rows = spread(np.arange(len(samples)), GOLDEN_FRAMES)
     inputs = inputs_of(samples, engine.spec, rows)
     return {**{name: value.astype(np.float16) for name, value in inputs.items()}, "score": engine.score(inputs)}
 
