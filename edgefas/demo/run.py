@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +32,11 @@ from edgefas.live.loop import decide_stream
 from edgefas.live.model import LiveModel, emitter_for, open_model
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.open import open_source
+from edgefas.sensors.realsense.camera import Emitter
+from edgefas.sensors.source import CameraSource
 
 Shown = tuple[Frame, DecisionLine, Outcome]
+_Opened = Generator[tuple[DemoEpisode, CameraSource], None, None]
 
 
 def main(out: Annotated[Path, typer.Option(help="Output folder; replaced.")] = Path("demo_out")) -> None:
@@ -48,7 +54,7 @@ def play(out: Path) -> None:
         CheckFailed: an outcome that the plan does not allow; every miss is named.
     """
     plan = load_plan()
-    model = open_model(None)
+    model = open_model(None, threads=1)  # the other core renders the next episode
     errors.print(f"warning: {model.warning}", style="yellow", highlight=False)
     with folder_written_atomically(out) as folder:
         outcomes = _play_all(plan, model, folder)
@@ -59,9 +65,15 @@ def play(out: Path) -> None:
 def _play_all(plan: DemoPlan, model: LiveModel, folder: Path) -> list[Outcome]:
     """Play, and write the three files."""
     shown: list[Shown] = []
-    with model.engine, (folder / "decisions.jsonl").open("w") as file, Progress(console=errors) as progress:
-        for episode in progress.track(demo_episodes(plan), description="episodes"):
-            frame, picked, lines = _play_episode(episode, model, plan)
+    episodes = demo_episodes(plan)
+    with (
+        model.engine,
+        (folder / "decisions.jsonl").open("w") as file,
+        Progress(console=errors) as progress,
+        closing(_opened_ahead(episodes, emitter_for(model.engine.spec))) as opened,
+    ):
+        for episode, source in progress.track(opened, len(episodes), description="episodes"):
+            frame, picked, lines = _play_episode(episode, source, model, plan)
             for line in lines:
                 row = {"episode": vars(episode), **json.loads(line.to_json())}
                 file.write(json.dumps(row) + "\n")
@@ -95,24 +107,37 @@ def check(plan: DemoPlan, outcomes: list[Outcome]) -> None:
         )
 
 
+def _opened_ahead(episodes: list[DemoEpisode], emitter: Emitter) -> _Opened:
+    """Every episode with its source, open; the next one is rendered while this one plays."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(open_source, episodes[0].source, emitter=emitter)
+        try:
+            for episode, following in zip(episodes, [*episodes[1:], None], strict=True):
+                with coming.result() as source:
+                    if following is not None:
+                        coming = pool.submit(open_source, following.source, emitter=emitter)
+                    yield episode, source
+        finally:
+            coming.result().close()
+
+
 def _play_episode(
-    episode: DemoEpisode, model: LiveModel, plan: DemoPlan
+    episode: DemoEpisode, source: CameraSource, model: LiveModel, plan: DemoPlan
 ) -> tuple[Frame, DecisionLine, list[DecisionLine]]:
     """All lines of an episode, and the scored frame nearest its middle to show."""
     lines: list[DecisionLine] = []
     picked: tuple[Frame, DecisionLine] | None = None
     first_ns: int | None = None
-    with open_source(episode.source, emitter=emitter_for(model.engine.spec)) as source:
-        for frame, line in decide_stream(source, model.engine, model.policy, model.trust):
-            lines.append(line)
-            if frame is None:
-                continue
-            first_ns = frame.device_ns if first_ns is None else first_ns
-            passed_s = (frame.device_ns - first_ns) / 1e9
-            if picked is None or (passed_s < plan.seconds / 2 and (line.score is not None or picked[1].score is None)):
-                picked = frame, line
-            if passed_s >= plan.seconds:
-                break
+    for frame, line in decide_stream(source, model.engine, model.policy, model.trust):
+        lines.append(line)
+        if frame is None:
+            continue
+        first_ns = frame.device_ns if first_ns is None else first_ns
+        passed_s = (frame.device_ns - first_ns) / 1e9
+        if picked is None or (passed_s < plan.seconds / 2 and (line.score is not None or picked[1].score is None)):
+            picked = frame, line
+        if passed_s >= plan.seconds:
+            break
     if picked is None:
         raise CheckFailed(f"{episode.source} gave no frame")
     return *picked, lines
