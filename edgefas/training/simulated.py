@@ -56,13 +56,19 @@ def samples_for(
             f"the recipe was written for simulator version {data.simulator_version}, this one is {SIMULATOR_VERSION}; "
             "set simulator_version in a copy of the recipe and train again"
         )
-    key = hashlib.sha256(f"{SIMULATOR_VERSION}{split.to_json()}{spec.to_json()}".encode()).hexdigest()[:16]
-    folder = cache / f"simulated-{key}"
+    folder = cache / f"simulated-{_key(split, spec)}"
     if not (folder / "index.json").is_file():
         _render_split(split, spec, folder, progress)
     index = json.loads((folder / "index.json").read_text())
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
     return Samples(arrays, np.array(index["species"]), np.array(index["subjects"]), index["detected_share"])
+
+
+def _key(split: SimulatedSplit, spec: InputSpec) -> str:
+    """What decides the arrays; the IR encoding does not, since all are kept."""
+    if spec.ir is not None:
+        spec = spec.model_copy(update={"ir": spec.ir.model_copy(update={"encoding": IREncoding.LIT})})
+    return hashlib.sha256(f"{SIMULATOR_VERSION}{split.to_json()}{spec.to_json()}".encode()).hexdigest()[:16]
 
 
 def plan(split: SimulatedSplit) -> Iterator[tuple[Episode, list[int]]]:
