@@ -73,6 +73,7 @@ def main(
 def make(work: Path, cache: Path) -> None:
     """Leaves the bundle, its pin and its model card in edgefas/demo, and the measured tables in benchmarks/results."""
     begin = time.monotonic()
+    RESULTS.mkdir(exist_ok=True)  # whatever cannot be written should fail now, not after the training
     shutil.rmtree(work, ignore_errors=True)
     recipe = load_recipe(RECIPE)
     compared = {encoding: _train(_short(recipe, encoding), work / encoding.value, cache) for encoding in IREncoding}
