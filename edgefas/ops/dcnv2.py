@@ -54,7 +54,7 @@ def _forward(
     with torch.autocast(x.device.type, enabled=False):
         rows = _taps(ho, stride[0], padding[0], dilation[0], kh, offset).view(kh, 1, ho, 1)
         columns = _taps(wo, stride[1], padding[1], dilation[1], kw, offset).view(1, kw, 1, wo)
-        shift = offset.to(wide).view(n * offset_groups, kh, kw, 2, ho, wo).unbind(3)
+        shift = offset.to(wide).reshape(n * offset_groups, kh, kw, 2, ho, wo).unbind(3)
         # align_corners=False maps pixel p of size s to (2p + 1) / s - 1, which also holds for s = 1
         grid = torch.stack([(2 * (columns + shift[1]) + 1) / w - 1, (2 * (rows + shift[0]) + 1) / h - 1], -1)
         sampled = F.grid_sample(
@@ -64,7 +64,7 @@ def _forward(
             align_corners=False,
         )
         sampled = sampled * mask.to(wide).reshape(n * offset_groups, 1, kh * kw * ho, wo)
-        y = weight.to(wide).view(groups, m // groups, -1) @ sampled.view(n, groups, -1, ho * wo)
+        y = weight.to(wide).reshape(groups, m // groups, -1) @ sampled.reshape(n, groups, -1, ho * wo)
         y = y.view(n, m, ho, wo)
         if bias is not None:
             y = y + bias.to(wide).view(1, m, 1, 1)

@@ -158,3 +158,22 @@ def test_operator_registration() -> None:
     args = (*inputs, *(list(v) if isinstance(v, tuple) else v for v in geometry.values()))
     result = torch.library.opcheck(deform_conv2d, args)
     assert set(result.values()) == {"SUCCESS"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_channels_last_changes_nothing(case: str) -> None:
+    """Training keeps networks and maps in channels-last memory, where a `view` across channels is refused."""
+    arrays, geometry = tensors(case)
+    plain = [torch.from_numpy(a).requires_grad_() for a in arrays.values()]
+    last = [
+        (torch.from_numpy(a).contiguous(memory_format=torch.channels_last) if a.ndim == 4 else torch.from_numpy(a))
+        .clone()
+        .requires_grad_()
+        for a in arrays.values()
+    ]
+    outputs = [deform_conv2d(*inputs, **geometry) for inputs in (plain, last)]
+    torch.testing.assert_close(outputs[1], outputs[0])
+    for output in outputs:
+        output.square().sum().backward()
+    for expected, got in zip(plain, last, strict=True):
+        torch.testing.assert_close(got.grad, expected.grad)
