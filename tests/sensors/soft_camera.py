@@ -24,12 +24,18 @@ class Rig:
     camera: SoftwareD435 | None
     source: RealSenseSource
 
-    def push(self, number: int, *, lit: bool | None = True, **streams: Any) -> Frame:
-        """Push the noise picture of this number; a stream given as None is left out."""
+    def push(self, number: int, *, lit: bool | None = True, seen_within_s: float = 20.0, **streams: Any) -> Frame:
+        """Push the noise picture of this number; a stream given as None is left out.
+
+        Waits until the source has seen a whole moment: librealsense holds one, and on a busy machine the next would
+        replace it there.
+        """
         assert self.camera is not None
         frame = moment(number)
         pictures = {"depth": frame.depth, "ir": frame.ir_lit, "color": frame.color} | streams
         self.camera.push(number, frame.device_ns, lit=lit, exposure=frame.ir_lit_exposure, **pictures)
+        if all(picture is not None for picture in pictures.values()):
+            wait_until(lambda: self.source._builder.last_number == number, seen_within_s)
         return frame
 
 
