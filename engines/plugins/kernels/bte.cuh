@@ -174,23 +174,24 @@ __global__ void __launch_bounds__(kThreads)
 
   for (int32_t i = threadIdx.x; i < (tile.height + 2) * pitch; i += kThreads) mean[i] = 0.0f;
 
+  // Of the packs of a cell a lane takes every tile.lanes-th, from its own on: `rounds` of them at most.
+  int64_t const step = static_cast<int64_t>(tile.lanes) * stride;
+  int64_t const own_start = start + static_cast<int64_t>(lane) * stride;
+  int32_t const own = start < 0 ? 0 : (packs - lane + tile.lanes - 1) / tile.lanes;
+
   Pack<T, kWidth> held[kHold];
   float sum[kPixels] = {};
-  if (start >= 0) {
+  T const* from = x + own_start;
 #pragma unroll
-    for (int32_t k = 0; k < kHold; ++k) {
-      int32_t const i = lane + k * tile.lanes;
-      if (i < packs) held[k] = load_pack<T, kWidth>(x + start + i * stride);
-    }
-#pragma unroll
-    for (int32_t k = 0; k < kHold; ++k) {
-      if (lane + k * tile.lanes < packs) Block::add(sum, held[k]);
-    }
-#pragma unroll 4
-    for (int32_t i = lane + kHold * tile.lanes; i < packs; i += tile.lanes) {
-      Block::add(sum, load_pack<T, kWidth>(x + start + i * stride));
-    }
+  for (int32_t k = 0; k < kHold; ++k, from += step) {
+    if (k < own) held[k] = load_pack<T, kWidth>(from);
   }
+#pragma unroll
+  for (int32_t k = 0; k < kHold; ++k) {
+    if (k < own) Block::add(sum, held[k]);
+  }
+#pragma unroll 4
+  for (int32_t k = kHold; k < own; ++k, from += step) Block::add(sum, load_pack<T, kWidth>(from));
   if (shares) block.put_partial(sum, lane, cell, cells);
   block.reduce(tile.lanes, pixels, [&](int32_t pixel) {
     int32_t const row = pixel / tile.width;
@@ -205,29 +206,25 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
 
   if (start < 0) return;
-  float own[kPixels];
+  float factors[kPixels];
 #pragma unroll
-  for (int32_t i = 0; i < kPixels; ++i) own[i] = gate[first_pixel + i];
-  auto const apply = [&](int32_t i, Pack<T, kWidth> pack) {
+  for (int32_t i = 0; i < kPixels; ++i) factors[i] = gate[first_pixel + i];
+  auto const apply = [&](int32_t k, Pack<T, kWidth> pack) {
 #pragma unroll
-    for (int32_t j = 0; j < kWidth; ++j) {
-      pack.values[j] = from_float<T>(to_float(pack.values[j]) * own[kChannelsLast ? 0 : j]);
+    for (int32_t i = 0; i < kWidth; ++i) {
+      pack.values[i] = from_float<T>(to_float(pack.values[i]) * factors[kChannelsLast ? 0 : i]);
     }
-    store_pack<T, kWidth>(y + start + i * stride, pack);
+    store_pack<T, kWidth>(y + own_start + k * step, pack);
   };
   int32_t const rounds = ceil_div(packs, tile.lanes);
   int32_t const first = part * rounds / tile.split;
-  int32_t const last = (part + 1) * rounds / tile.split;
+  int32_t const last = least((part + 1) * rounds / tile.split, own);
 #pragma unroll
   for (int32_t k = 0; k < kHold; ++k) {
-    int32_t const i = lane + k * tile.lanes;
-    if (k >= first && k < last && i < packs) apply(i, held[k]);
+    if (k >= first && k < last) apply(k, held[k]);
   }
 #pragma unroll 4
-  for (int32_t k = greatest(kHold, first); k < last; ++k) {
-    int32_t const i = lane + k * tile.lanes;
-    if (i < packs) apply(i, load_pack<T, kWidth>(x + start + i * stride));
-  }
+  for (int32_t k = greatest(kHold, first); k < last; ++k) apply(k, load_pack<T, kWidth>(x + own_start + k * step));
 }
 
 template <int kPixels, int kThreads>

@@ -98,7 +98,7 @@ struct Dcnv2Loader {
       int32_t const place = i * Tile::kThreads + threadIdx.x;
       int32_t const row = place / (Tile::kDepth / Tile::kPack);
       int32_t const k = place % (Tile::kDepth / Tile::kPack) * Tile::kPack;
-      store_pack<T, Tile::kPack>(weights_tile + row * Tile::kPitch + k, packs[i]);
+      store_shared(weights_tile + row * Tile::kPitch + k, packs[i]);
     }
     int32_t const taps = shape.kernel_h * shape.kernel_w;
     int32_t const pixel = threadIdx.x % Tile::kColumns;
@@ -112,7 +112,7 @@ struct Dcnv2Loader {
         pack.values[j] = from_float<T>(patches[i + j].weigh(table.weights[tap * Tile::kColumns + pixel]));
         tap = tap + 1 == taps ? 0 : tap + 1;
       }
-      store_pack<T, Tile::kPack>(to + i, pack);
+      store_shared(to + i, pack);
     }
   }
 

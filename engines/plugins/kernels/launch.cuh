@@ -115,7 +115,7 @@ inline bool legal(Dcnv2Shape const& s) {
   return countable(s.batch, s.channels, s.height, s.width) &&
          countable(s.batch, s.out_channels, s.out_height, s.out_width) && s.channels % s.groups == 0 &&
          s.out_channels % s.groups == 0 && s.channels % s.deformable_groups == 0 &&
-         countable(2 * s.batch, s.deformable_groups, taps, s.out_height, s.out_width) &&
+         countable(int64_t{2} * s.batch, s.deformable_groups, taps, s.out_height, s.out_width) &&
          countable(s.out_channels, s.channels / s.groups, taps) &&
          legal_axis(s.height, s.out_height, s.kernel_h, s.stride_h, s.padding_h, s.dilation_h) &&
          legal_axis(s.width, s.out_width, s.kernel_w, s.stride_w, s.padding_w, s.dilation_w);

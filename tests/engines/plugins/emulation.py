@@ -74,6 +74,11 @@ class Emulated:
         """Blocks of the last launch, and the threads of each."""
         return int(self.library.shim_last_blocks()), int(self.library.shim_last_threads())
 
+    @property
+    def last_shared_bytes(self) -> int:
+        """Dynamic shared memory of the last launch."""
+        return int(self.library.shim_last_shared_bytes())
+
     def bte(
         self, x: np.ndarray, alpha: float, epsilon: float, channels_last: bool = False, shift: int = 0
     ) -> np.ndarray:

@@ -36,6 +36,7 @@ struct alignas(16) uint4 {
 struct alignas(16) float4 {
   float x, y, z, w;
 };
+inline void __stwb(uint4* to, uint4 value) { *to = value; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorInvalidConfiguration = 9, cudaErrorLaunchFailure = 719 };
@@ -59,6 +60,7 @@ inline int processors = 8;
 inline bool last_first = false;
 // What a test reads.
 inline int launches = 0;
+inline size_t shared_bytes = 0;
 
 struct MmaOperands {
   float* d;
@@ -143,7 +145,7 @@ inline bool release() {
   return released;
 }
 
-inline cudaError_t run_block(unsigned shared_bytes) {
+inline cudaError_t run_block() {
   std::memset(edgefas::edgefas_shared_bytes, kPoison, sizeof(edgefas::edgefas_shared_bytes));
   for (unsigned i = 0; i < threads; ++i) {
     Fibre& fibre = *fibres[i];
@@ -193,6 +195,7 @@ cudaError_t cudaLaunchKernelEx(cudaLaunchConfig_t const* config, void (*kernel)(
                      config->dynamicSmemBytes <= shim::kMostShared;
   if (!legal) return cudaErrorInvalidConfiguration;
   ++shim::launches;
+  shim::shared_bytes = config->dynamicSmemBytes;
   while (shim::fibres.size() < shim::threads) shim::fibres.push_back(std::make_unique<shim::Fibre>());
   auto call = [&] { kernel(given...); };
   shim::body = [](void* argument) { (*static_cast<decltype(call)*>(argument))(); };
@@ -201,7 +204,7 @@ cudaError_t cudaLaunchKernelEx(cudaLaunchConfig_t const* config, void (*kernel)(
   for (uint64_t i = 0; i < uint64_t{gridDim.x} * gridDim.y * gridDim.z && error == cudaSuccess; ++i) {
     blockIdx = dim3(static_cast<unsigned>(i % gridDim.x), static_cast<unsigned>(i / gridDim.x % gridDim.y),
                     static_cast<unsigned>(i / gridDim.x / gridDim.y));
-    error = shim::run_block(static_cast<unsigned>(config->dynamicSmemBytes));
+    error = shim::run_block();
   }
   shim::body_argument = nullptr;
   return error;

@@ -15,6 +15,7 @@ void shim_device(int processors, int last_first) {
 
 int shim_launches() { return shim::launches; }
 int shim_last_blocks() { return static_cast<int>(gridDim.x * gridDim.y * gridDim.z); }
+int shim_last_shared_bytes() { return static_cast<int>(shim::shared_bytes); }
 int shim_last_threads() { return static_cast<int>(shim::threads); }
 
 void shim_half(float const* from, uint16_t* to, int count) {
