@@ -75,7 +75,8 @@ def compile_kernels(architecture: str, folder: Path) -> list[Resources]:
     command = [nvcc, *FLAGS, target, f"-I{KERNELS}", "-cubin", "-keep", "-keep-dir", str(folder), str(source)]
     done = subprocess.run([*command, "-o", str(folder / "kernels.cubin")], capture_output=True, text=True)
     if done.returncode != 0:
-        raise EdgefasError(f"nvcc does not compile the kernels for {architecture}:\n{done.stderr or done.stdout}")
+        first = "\n".join((done.stderr or done.stdout).splitlines()[:12])
+        raise EdgefasError(f"nvcc does not compile the kernels for {architecture}; please report it:\n{first}")
     named = subprocess.run([demangle], input=done.stdout + done.stderr, capture_output=True, text=True, check=True)
     return read_report(named.stdout)
 
@@ -100,13 +101,12 @@ def _block_of(kernel: str) -> tuple[int, int]:
     numbers = [int(n) for n in re.findall(r"(?<!\w)\d+", kernel)]
     taps, sample_bytes, word = 9, 20, 4
     if kernel.startswith("bte_kernel"):
-        width, threads, _ = numbers
-        linear = ", false," in kernel
-        pixels = width if linear else 1
-        # A whole map of 256 pixels in a row has the largest rim; a tile is 8 rows of cells.
-        columns = 256 if threads == 1024 else (8 * width if linear and width > 1 else 32 if linear else 8)
-        rows = 1 if threads == 1024 else 8
-        return threads, word * (threads * pixels + (columns + 2) * (rows + 2) + columns * rows)
+        [width] = numbers
+        channels_last, tiled = (flag == "true" for flag in re.findall("true|false", kernel))
+        threads, pixels = 256 if tiled else 1024, 1 if channels_last else width
+        # A whole map of 256 pixels in a row has the longest rim; a tile is 8 rows of cells.
+        rows, columns = (8, 8 if channels_last else 32 if width == 1 else 8 * width) if tiled else (1, 256)
+        return threads, word * (threads * pixels * (1 + tiled) + (columns + 2) * (rows + 2) + columns * rows)
     if kernel.startswith("dcnv2_gemm"):
         rows, columns, *warps, chunk_bytes = numbers
         threads = 32 * warps[0] * warps[1] * warps[2]

@@ -21,6 +21,7 @@ struct Dcnv2Tile {
   static constexpr int32_t kRows = kTileRows;
   static constexpr int32_t kColumns = kTileColumns;
   static constexpr int32_t kThreads = 32 * kWarpsRows * kWarpsColumns * kWarpsDeep;
+  static constexpr int32_t kBlocks = kThreads > 128 ? 2 : 3;  // at once on a multiprocessor, for its registers
   static constexpr int32_t kDepth = kChunkBytes / static_cast<int32_t>(sizeof(T));
   static constexpr int32_t kPack = kPackWidth<T>;
   static constexpr int32_t kPitch = kDepth + kPack;  // 4 words more: the lanes of a warp meet 32 different banks
@@ -134,7 +135,7 @@ struct Dcnv2Loader {
 
 // Grid: pixels of the batch / kColumns, groups * (output channels of a group / kRows), both rounded up.
 template <typename T, typename Tile>
-__global__ void __launch_bounds__(Tile::kThreads)
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     dcnv2_gemm(Dcnv2Shape shape, T const* x, T const* offset, T const* mask, T const* weight, T const* bias, T* y) {
   int32_t const taps = shape.kernel_h * shape.kernel_w;
   int32_t const channels = shape.channels / shape.groups;

@@ -56,10 +56,11 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int32_t threads, in
   return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
 }
 
-template <typename T, int kWidth, bool kChannelsLast, int kThreads, int kHold>
+template <typename T, int kWidth, bool kChannelsLast, bool kTiled>
 cudaError_t bte_tiles(BteShape const& shape, int32_t tile_w, int32_t tile_h, float alpha, float epsilon, T const* x,
                       T* y, cudaStream_t stream) {
   constexpr int32_t kPixels = kChannelsLast ? 1 : kWidth;
+  constexpr int32_t kThreads = bte_threads(kTiled);
   constexpr int32_t kMostSplit = 8;
   int32_t multiprocessors = 0;
   if (cudaError_t const error = processors(&multiprocessors)) return error;
@@ -72,18 +73,18 @@ cudaError_t bte_tiles(BteShape const& shape, int32_t tile_w, int32_t tile_h, flo
   int32_t const idle = static_cast<int32_t>(multiprocessors / blocks);  // processors per rectangle
   tile.split = greatest(1, least(least(idle, kMostSplit), ceil_div(packs, tile.lanes)));
   if (blocks * tile.split > INT32_MAX) return cudaErrorInvalidValue;
-  return launch(bte_kernel<T, kWidth, kChannelsLast, kThreads, kHold>, dim3(static_cast<unsigned>(blocks * tile.split)),
-                kThreads, bte_shared_bytes<kPixels, kThreads>(tile), stream, shape, tile, alpha, epsilon, x, y);
+  return launch(bte_kernel<T, kWidth, kChannelsLast, kTiled>, dim3(static_cast<unsigned>(blocks * tile.split)), kThreads,
+                bte_shared_bytes<kPixels, kTiled>(tile), stream, shape, tile, alpha, epsilon, x, y);
 }
 
 template <typename T, int kWidth, bool kChannelsLast>
 cudaError_t bte(BteShape const& shape, float alpha, float epsilon, T const* x, T* y, cudaStream_t stream) {
   if (static_cast<int64_t>(shape.height) * shape.width <= kBteWholeMap) {
-    return bte_tiles<T, kWidth, kChannelsLast, 1024, 4>(shape, shape.width, shape.height, alpha, epsilon, x, y, stream);
+    return bte_tiles<T, kWidth, kChannelsLast, false>(shape, shape.width, shape.height, alpha, epsilon, x, y, stream);
   }
   // Eight cells of 16 bytes across fill cache lines; single elements need more of them.
   constexpr int32_t kTileWidth = kChannelsLast ? 8 : (kWidth == 1 ? 32 : 8 * kWidth);
-  return bte_tiles<T, kWidth, kChannelsLast, 256, 16>(shape, kTileWidth, 8, alpha, epsilon, x, y, stream);
+  return bte_tiles<T, kWidth, kChannelsLast, true>(shape, kTileWidth, 8, alpha, epsilon, x, y, stream);
 }
 
 template <typename T>

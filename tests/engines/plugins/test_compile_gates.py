@@ -61,7 +61,7 @@ def test_budgets(architecture: str, tmp_path: Path) -> None:
 
 
 REPORT = """\
-ptxas info    : Compiling entry function 'void edgefas::bte_kernel<float, 4, false, 1024, 4>(edgefas::BteShape)' for 'x'
+ptxas info    : Compiling entry function 'void edgefas::bte_kernel<float, 4, false, false>(edgefas::BteShape)' for 'x'
     8 bytes stack frame, 12 bytes spill stores, 4 bytes spill loads
 ptxas info    : Used 72 registers, used 1 barriers, 64 bytes smem, 424 bytes cmem[0]
 ptxas info    : Compiling entry function 'void edgefas::dcnv2_direct<__half, 4>(edgefas::Dcnv2Shape)' for 'x'
@@ -72,11 +72,11 @@ ptxas info    : Used 47 registers, used 1 barriers, 472 bytes cmem[0]
 
 def test_a_broken_budget_is_named() -> None:
     rows = read_report(REPORT)
-    assert [row.kernel for row in rows] == ["bte_kernel<float, 4, false, 1024, 4>", "dcnv2_direct<__half, 4>"]
+    assert [row.kernel for row in rows] == ["bte_kernel<float, 4, false, false>", "dcnv2_direct<__half, 4>"]
     assert over_budget(rows) == [
-        "bte_kernel<float, 4, false, 1024, 4>: 72 registers, 64 allowed",
-        "bte_kernel<float, 4, false, 1024, 4>: 16 bytes spilled",
-        "bte_kernel<float, 4, false, 1024, 4>: 64 + 20504 bytes shared",
+        "bte_kernel<float, 4, false, false>: 72 registers, 64 allowed",
+        "bte_kernel<float, 4, false, false>: 16 bytes spilled",
+        "bte_kernel<float, 4, false, false>: 64 + 20504 bytes shared",
     ]
 
 
@@ -96,8 +96,8 @@ def test_shared_memory_is_what_the_launchers_ask_for(emulated: Emulated) -> None
         "dcnv2_gemm<__half, Dcnv2Tile<__half, 128, 64, 4, 2, 1, 64> >",
         "dcnv2_gemm<__half, Dcnv2Tile<__half, 32, 16, 1, 1, 4, 256> >",
         "dcnv2_direct<__half, 4>",
-        "bte_kernel<__half, 8, false, 1024, 4>",
-        "bte_kernel<__half, 8, false, 256, 16>",
+        "bte_kernel<__half, 8, false, false>",
+        "bte_kernel<__half, 8, false, true>",
     ]
     entry = (
         "Compiling entry function 'void {}(edgefas::S)'\n0 bytes spill stores, 0 bytes spill loads\nUsed 8 registers\n"

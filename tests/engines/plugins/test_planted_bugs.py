@@ -27,15 +27,16 @@ BTE = {
     "sign in Sobel": Bug("bte.cuh", "(up[1] - up[-1]) + 2.0f", "(up[1] + up[-1]) + 2.0f"),
     "weight in Sobel": Bug("bte.cuh", "2.0f * (down[0] - up[0])", "(down[0] - up[0])"),
     "one axis for both": Bug("bte.cuh", "(down[-1] - up[-1]) + 2.0f * (down[0] - up[0]) + (down[1] - up[1])", "gx"),
-    "sum for mean": Bug("bte.cuh", "sum / static_cast<float>(shape.channels)", "sum"),
+    "sum for mean": Bug("bte.cuh", "total / static_cast<float>(shape.channels)", "total"),
     "sign of alpha": Bug("bte.cuh", "expf(-alpha", "expf(alpha"),
     "no epsilon": Bug("bte.cuh", "gy * gy) + epsilon", "gy * gy)"),
-    "no rim": Bug("bte.cuh", "block.halo_means(x);", ";"),
+    "no rim": Bug("bte.cuh", "column >= -1 && column <= tile.width", "false"),
+    "some sums forgotten": Bug(
+        "bte.cuh", "lane = i / pixels + kBteMostGroups; lane < lanes", "lane = lanes; lane < lanes"
+    ),
     "last channels of a block": Bug("bte.cuh", "(part + 1) * rounds / tile.split", "part * rounds / tile.split + 1"),
     "no barrier before the gates": Bug(
-        "bte.cuh",
-        "if (index >= 0) mean[index] = sum / static_cast<float>(shape.channels);\n    }\n    __syncthreads();",
-        "if (index >= 0) mean[index] = sum / static_cast<float>(shape.channels);\n    }",
+        "bte.cuh", "halo.total(i));\n    }\n  }\n  __syncthreads();", "halo.total(i));\n    }\n  }"
     ),
 }
 DCNV2 = {
