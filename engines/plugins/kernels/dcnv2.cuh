@@ -14,9 +14,10 @@
 
 namespace edgefas {
 
-// kTileRows output channels times kTileColumns pixels per block, shared out to kWarpsRows x kWarpsColumns warps; kWarpsDeep
-// warps take a part of each chunk of k and their sums are added at the end. A chunk is kChunkBytes of one row.
-template <typename T, int kTileRows, int kTileColumns, int kWarpsRows, int kWarpsColumns, int kWarpsDeep, int kChunkBytes>
+// kTileRows output channels times kTileColumns pixels per block, for kWarpsRows x kWarpsColumns warps; kWarpsDeep of
+// these take a part of each chunk of k, and their sums are added at the end. A chunk is kChunkBytes of one row.
+template <typename T, int kTileRows, int kTileColumns, int kWarpsRows, int kWarpsColumns, int kWarpsDeep,
+          int kChunkBytes>
 struct Dcnv2Tile {
   static constexpr int32_t kRows = kTileRows;
   static constexpr int32_t kColumns = kTileColumns;
@@ -59,9 +60,9 @@ struct Dcnv2Loader {
   T const* weight;  // of the block's first output channel
   SampleTable<Tile::kColumns> table;
   PatchSteps steps;
-  int32_t rows;       // output channels of the group from there on
-  int32_t depth;      // k of a whole group
-  bool aligned;       // a pack of weights may be loaded at multiples of kPack
+  int32_t rows;   // output channels of the group from there on
+  int32_t depth;  // k of a whole group
+  bool aligned;   // a pack of weights may be loaded at multiples of kPack
   Patch<T> patches[Tile::kRun];
   Pack<T, Tile::kPack> packs[Tile::kWeightPacks];
 
@@ -160,10 +161,9 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   T* samples = weights + 2 * Tile::kWeights;
   auto table = SampleTable<Tile::kColumns>::at(reinterpret_cast<unsigned char*>(weights + Tile::kBuffers), taps);
   T const* block_weight = weight + first_output * depth;
-  bool const aligned =
-      depth % Tile::kPack == 0 && reinterpret_cast<uintptr_t>(weight) % (Tile::kPack * sizeof(T)) == 0;
-  Dcnv2Loader<T, Tile> loader{shape,     x,       block_weight, table, patch_steps(shape), outputs - first_row,
-                              depth,     aligned, {},           {}};
+  bool const aligned = depth % Tile::kPack == 0 && reinterpret_cast<uintptr_t>(weight) % (Tile::kPack * sizeof(T)) == 0;
+  Dcnv2Loader<T, Tile> loader{shape, x,       block_weight, table, patch_steps(shape), outputs - first_row,
+                              depth, aligned, {},           {}};
 
   float acc[Tile::kRowPieces][Tile::kColumnPieces][4] = {};
   int32_t const shared_by = shape.channels / shape.deformable_groups;  // channels of a deformable group

@@ -2,7 +2,8 @@
 //
 // Pointers are device pointers; outputs do not overlap inputs. A shape that is not legal, or more than 2^31 - 1
 // elements in a tensor, gives cudaErrorInvalidValue and launches nothing. Nothing is allocated and no state is kept:
-// any number of streams may call at a time.
+// any number of streams may call at a time. Which kernel a shape gets, and how many blocks, was chosen by reasoning:
+// none of this was timed on a GPU.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -73,8 +74,8 @@ cudaError_t bte_tiles(BteShape const& shape, int32_t tile_w, int32_t tile_h, flo
   int32_t const idle = static_cast<int32_t>(multiprocessors / blocks);  // processors per rectangle
   tile.split = greatest(1, least(least(idle, kMostSplit), ceil_div(packs, tile.lanes)));
   if (blocks * tile.split > INT32_MAX) return cudaErrorInvalidValue;
-  return launch(bte_kernel<T, kWidth, kChannelsLast, kTiled>, dim3(static_cast<unsigned>(blocks * tile.split)), kThreads,
-                bte_shared_bytes<kPixels, kTiled>(tile), stream, shape, tile, alpha, epsilon, x, y);
+  return launch(bte_kernel<T, kWidth, kChannelsLast, kTiled>, dim3(static_cast<unsigned>(blocks * tile.split)),
+                kThreads, bte_shared_bytes<kPixels, kTiled>(tile), stream, shape, tile, alpha, epsilon, x, y);
 }
 
 template <typename T, int kWidth, bool kChannelsLast>
@@ -176,8 +177,8 @@ inline cudaError_t launch_bte(BteShape shape, float alpha, float epsilon, Type t
 
 // x (N, C, H, W), offset (N, 2 * deformable_groups * taps, Ho, Wo) per group and tap dy then dx, mask
 // (N, deformable_groups * taps, Ho, Wo), weight (M, C / groups, kernel_h, kernel_w), bias (M,) -> y (N, M, Ho, Wo).
-inline cudaError_t launch_dcnv2(Dcnv2Shape const& shape, Type type, void const* x, void const* offset,
-                                void const* mask, void const* weight, void const* bias, void* y, cudaStream_t stream) {
+inline cudaError_t launch_dcnv2(Dcnv2Shape const& shape, Type type, void const* x, void const* offset, void const* mask,
+                                void const* weight, void const* bias, void* y, cudaStream_t stream) {
   if (!detail::given(x, offset, mask, weight, bias, y) || !detail::legal(shape)) return cudaErrorInvalidValue;
   auto const run = [&](auto zero) {
     using T = decltype(zero);

@@ -57,9 +57,9 @@ Tensor dcnv2(Tensor const& x, Tensor const& offset, Tensor const& mask, Tensor c
   TORCH_CHECK(bias.sizes() == c10::IntArrayRef({weight.size(0)}), "bias must be (M,)");
   c10::DeviceGuard const guard(x.device());
   Tensor y = torch::empty({x.size(0), weight.size(0), height, width}, x.options());
-  int64_t const values[17] = {x.size(0),   x.size(1),      x.size(2),      x.size(3),  weight.size(0), height,
-                              width,       weight.size(2), weight.size(3), stride[0],  stride[1],      padding[0],
-                              padding[1],  dilation[0],    dilation[1],    groups,     deformable_groups};
+  int64_t const values[17] = {x.size(0),  x.size(1),      x.size(2),      x.size(3), weight.size(0),   height,
+                              width,      weight.size(2), weight.size(3), stride[0], stride[1],        padding[0],
+                              padding[1], dilation[0],    dilation[1],    groups,    deformable_groups};
   int32_t shape[17];
   for (int i = 0; i < 17; ++i) shape[i] = number(values[i]);
   check(edgefas::dcnv2_on_device(shape, half, x.data_ptr(), offset.data_ptr(), mask.data_ptr(), weight.data_ptr(),

@@ -1,7 +1,6 @@
 // The launchers for binding.cpp: compiled by nvcc, which then need not read PyTorch's headers.
-#include "kernels.h"
-
 #include "../kernels/launch.cuh"
+#include "kernels.h"
 
 namespace edgefas {
 namespace {
@@ -23,8 +22,7 @@ char const* dcnv2_on_device(int32_t const (&s)[17], bool half, void const* x, vo
                             void const* weight, void const* bias, void* y, void* stream) {
   Dcnv2Shape const shape{s[0], s[1],  s[2],  s[3],  s[4],  s[5],  s[6],  s[7], s[8],
                          s[9], s[10], s[11], s[12], s[13], s[14], s[15], s[16]};
-  return text(
-      launch_dcnv2(shape, type_of(half), x, offset, mask, weight, bias, y, static_cast<cudaStream_t>(stream)));
+  return text(launch_dcnv2(shape, type_of(half), x, offset, mask, weight, bias, y, static_cast<cudaStream_t>(stream)));
 }
 
 }  // namespace edgefas

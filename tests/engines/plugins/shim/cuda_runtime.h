@@ -39,7 +39,12 @@ struct alignas(16) float4 {
 inline void __stwb(uint4* to, uint4 value) { *to = value; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
-enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorInvalidConfiguration = 9, cudaErrorLaunchFailure = 719 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorInvalidConfiguration = 9,
+  cudaErrorLaunchFailure = 719
+};
 enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16 };
 using cudaStream_t = void*;
 
@@ -101,7 +106,9 @@ inline float half_bits_to_float(uint16_t bits);
 // holds k = 2t + 8i and the next of column group; d holds rows group and group + 8, columns 2t and 2t + 1.
 inline void multiply_warp(unsigned first) {
   float a[16][16], b[16][8];
-  auto const half = [](uint32_t word, int which) { return half_bits_to_float(static_cast<uint16_t>(word >> (16 * which))); };
+  auto const half = [](uint32_t word, int which) {
+    return half_bits_to_float(static_cast<uint16_t>(word >> (16 * which)));
+  };
   for (int lane = 0; lane < 32; ++lane) {
     MmaOperands const& o = fibres[first + lane]->operands;
     int const group = lane / 4, t = lane % 4;
