@@ -34,6 +34,8 @@ CASES: dict[str, Case] = {  # input, output channels, kernel, geometry
     "one row": ((2, 8, 1, 9), 8, (1, 3), Geometry(padding=(0, 1))),
     "one column": ((2, 8, 9, 1), 8, (3, 1), Geometry(padding=(1, 0))),
     "one pixel": ((2, 8, 1, 1), 8, (3, 3), Geometry()),
+    "70 outputs": ((2, 16, 9, 9), 70, (3, 3), Geometry()),
+    "250 outputs": ((1, 8, 9, 9), 250, (3, 3), Geometry()),
     "many pixels": ((2, 16, 28, 28), 130, (3, 3), Geometry()),
 }
 
@@ -63,10 +65,29 @@ def test_equation(emulated: Emulated, case: str, dtype: type, processors: int) -
     assert emulated.launches == 1
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_random_geometries(emulated: Emulated, dtype: type) -> None:
+    rng = np.random.default_rng(11)
+    done = 0
+    while done < 40:
+        groups, deformable_groups = (int(rng.choice([1, 1, 2, 3, 6])) for _ in range(2))
+        n, h, w, kh, kw = (int(rng.integers(1, most)) for most in (4, 13, 13, 5, 5))
+        channels, outputs = 6 * int(rng.integers(1, 6)), groups * int(rng.integers(1, 40))
+        pairs = [tuple(rng.integers(low, high, 2).tolist()) for low, high in ((1, 4), (0, 4), (1, 4))]
+        geometry = Geometry(*pairs, groups, deformable_groups)
+        if min(geometry.output_size((h, w), (kh, kw))) < 1:
+            continue
+        tensors = random_tensors((n, channels, h, w), outputs, (kh, kw), geometry, seed=done).cast(dtype)
+        emulated.device(int(rng.choice([1, 8, 500])), bool(rng.integers(2)))
+        assert_close(emulated.dcnv2(tensors, geometry), tensors, geometry)
+        done += 1
+
+
 @pytest.mark.parametrize(
     ("case", "processors", "grid"),
     [
-        ("many pixels", 1, (25 * 2, 256)),  # 128 x 64 per block
+        ("many pixels", 1, (25 * 1, 256)),  # 192 x 64 per block
+        ("250 outputs", 1, (2 * 2, 256)),  # 128 x 64
         ("many pixels", 500, (98 * 5, 128)),  # 32 x 16
         ("7x7 kernel", 1, (5 * 2, 128)),  # the table of 49 taps leaves no room for the large tile
         ("depthwise", 1, (5 * 1, 256)),  # 32 pixels, 32 outputs
@@ -186,6 +207,7 @@ FIELDS = (
         {"stride_h": 0},
         {"stride_w": 2},
         {"padding_h": -1},
+        {"padding_h": 2**25, "dilation_h": 2**25 + 3, "out_height": 1},  # beyond whole numbers of float
         {"dilation_w": 0},
         {"groups": 5},
         {"groups": 0},

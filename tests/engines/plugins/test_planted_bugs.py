@@ -56,8 +56,10 @@ DCNV2 = {
     "a warp's sum forgotten": Bug("dcnv2.cuh", "part < kParts", "part < kParts - 1"),
     "registers of A swapped": Bug("mma.cuh", "load_pair(row + 8 * kPitch), load_pair(row + 8),",
                                   "load_pair(row + 8), load_pair(row + 8 * kPitch),"),
-    "no barrier between chunks": Bug("dcnv2.cuh", "k + Tile::kDepth);\n      }\n      __syncthreads();",
-                                     "k + Tile::kDepth);\n      }"),
+    "no barrier between chunks": Bug(
+        "dcnv2.cuh", "kSamples, k + Tile::kDepth);\n      __syncthreads();", "kSamples, k + Tile::kDepth);"
+    ),
+    "weights not waited for": Bug("dcnv2.cuh", "__pipeline_wait_prior(0);", ""),
     "table of the group before": Bug("dcnv2.cuh", "__syncthreads();  // the last table has been read", ";"),
 }  # fmt: skip
 IN_DEFAULT_SUITE = {

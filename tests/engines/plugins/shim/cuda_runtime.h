@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <tuple>
 #include <type_traits>
@@ -46,17 +47,18 @@ enum cudaError_t {
   cudaErrorLaunchFailure = 719
 };
 enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 using cudaStream_t = void*;
 
 inline dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace edgefas {
-inline thread_local __align__(16) unsigned char edgefas_shared_bytes[64 * 1024];
+inline thread_local __align__(16) unsigned char edgefas_shared_bytes[96 * 1024];
 }
 
 namespace shim {
 
-constexpr unsigned kMostShared = 48 * 1024;
+constexpr size_t kFreeShared = 48 * 1024;
 constexpr size_t kStack = 32 * 1024;
 constexpr unsigned char kPoison = 0xFF;  // NaN as float and as half
 
@@ -66,11 +68,19 @@ inline bool last_first = false;
 // What a test reads.
 inline int launches = 0;
 inline size_t shared_bytes = 0;
+inline std::map<void const*, size_t> granted;  // dynamic shared memory that was asked for, by kernel
 
 struct MmaOperands {
   float* d;
   uint32_t const* a;
   uint32_t const* b;
+};
+
+struct AsyncCopy {
+  void* to;
+  void const* from;
+  size_t bytes, zeros;
+  bool committed;
 };
 
 enum class State { kReady, kAtBarrier, kInMma, kDone };
@@ -80,6 +90,7 @@ struct Fibre {
   std::unique_ptr<char[]> stack{new char[kStack]};
   State state;
   MmaOperands operands;
+  std::vector<AsyncCopy> copies;
 };
 
 inline std::vector<std::unique_ptr<Fibre>> fibres;
@@ -152,16 +163,18 @@ inline bool release() {
   return released;
 }
 
+inline void start(Fibre& fibre) {
+  getcontext(&fibre.context);
+  fibre.context.uc_stack = {fibre.stack.get(), 0, kStack};
+  fibre.context.uc_link = nullptr;
+  makecontext(&fibre.context, enter, 0);
+  fibre.state = State::kReady;
+  fibre.copies.clear();
+}
+
 inline cudaError_t run_block() {
   std::memset(edgefas::edgefas_shared_bytes, kPoison, sizeof(edgefas::edgefas_shared_bytes));
-  for (unsigned i = 0; i < threads; ++i) {
-    Fibre& fibre = *fibres[i];
-    getcontext(&fibre.context);
-    fibre.context.uc_stack = {fibre.stack.get(), 0, kStack};
-    fibre.context.uc_link = nullptr;
-    makecontext(&fibre.context, enter, 0);
-    fibre.state = State::kReady;
-  }
+  for (unsigned i = 0; i < threads; ++i) start(*fibres[i]);
   do {
     for (unsigned i = 0; i < threads; ++i) {
       current = last_first ? threads - 1 - i : i;
@@ -197,9 +210,10 @@ cudaError_t cudaLaunchKernelEx(cudaLaunchConfig_t const* config, void (*kernel)(
   gridDim = config->gridDim;
   blockDim = config->blockDim;
   shim::threads = blockDim.x * blockDim.y * blockDim.z;
+  size_t const allowed = std::max(shim::kFreeShared, shim::granted[reinterpret_cast<void const*>(kernel)]);
   bool const legal = shim::threads >= 1 && shim::threads <= 1024 && gridDim.x >= 1 && gridDim.x <= INT32_MAX &&
                      gridDim.y >= 1 && gridDim.y <= 65535 && gridDim.z >= 1 && gridDim.z <= 65535 &&
-                     config->dynamicSmemBytes <= shim::kMostShared;
+                     config->dynamicSmemBytes <= allowed;
   if (!legal) return cudaErrorInvalidConfiguration;
   ++shim::launches;
   shim::shared_bytes = config->dynamicSmemBytes;
@@ -217,6 +231,12 @@ cudaError_t cudaLaunchKernelEx(cudaLaunchConfig_t const* config, void (*kernel)(
   return error;
 }
 
+template <typename Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int bytes) {
+  if (bytes < 0 || static_cast<size_t>(bytes) > sizeof(edgefas::edgefas_shared_bytes)) return cudaErrorInvalidValue;
+  shim::granted[reinterpret_cast<void const*>(kernel)] = static_cast<size_t>(bytes);
+  return cudaSuccess;
+}
 inline cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;
