@@ -2,12 +2,13 @@
 
     python tests/engines/tensorrt_fake/record_api.py OUT.json
 
-needs the bindings alone (`pip install --no-deps tensorrt-cu12-bindings==10.3.0`). Where libnvinfer is missing, ten empty
+needs the bindings alone (`pip install --no-deps tensorrt-cu12-bindings==10.3.0`). Without libnvinfer, ten empty
 symbols in its place let them import, since only constructors reach the library and none is called here:
 
     for s in createInferBuilder createInferRefitter createInferRuntime createNvOnnxParserRefitter createNvOnnxParser; do
       echo "void* ${s}_INTERNAL(){return 0;}"; done > stub.c
-    for s in getBuilderPluginRegistry getPluginRegistry initLibNvInferPlugins; do echo "void* $s(){return 0;}"; done >> stub.c
+    for s in getBuilderPluginRegistry getPluginRegistry initLibNvInferPlugins; do
+      echo "void* $s(){return 0;}"; done >> stub.c
     for s in getNvOnnxParserVersion getInferLibVersion; do echo "int $s(){return 0;}"; done >> stub.c
     for l in nvinfer nvinfer_plugin nvonnxparser; do
       gcc -shared -fPIC -Wl,-soname,lib$l.so.10 -o stubs/lib$l.so.10 stub.c; done   # .11 for TensorRT 11
@@ -35,7 +36,9 @@ ENUMS = (
     *("ErrorCode", "ExecutionContextAllocationStrategy"),
 )
 FUNCTIONS = ("get_plugin_registry", "get_builder_plugin_registry", "init_libnvinfer_plugins")
-PREFIXES = re.compile(r"\b(?:tensorrt_bindings|tensorrt|nvinfer1|nvonnxparser|typing|typing_extensions|collections|abc)(?:\.|::)")
+PREFIXES = re.compile(
+    r"\b(?:tensorrt_bindings|tensorrt|nvinfer1|nvonnxparser|typing|typing_extensions|collections|abc)(?:\.|::)"
+)
 
 
 def main(out: Path) -> None:
@@ -43,7 +46,8 @@ def main(out: Path) -> None:
     api = {
         "version": trt.__version__,
         "classes": {name: record_class(getattr(trt, name)) for name in CLASSES},
-        "enums": {name: record_enum(getattr(trt, name)) for name in ENUMS} | {"Severity": record_enum(trt.ILogger.Severity)},
+        "enums": {name: record_enum(getattr(trt, name)) for name in ENUMS}
+        | {"Severity": record_enum(trt.ILogger.Severity)},
         "functions": {name: overloads(name, getattr(trt, name).__doc__, bound=False) for name in FUNCTIONS},
     }
     out.write_text(json.dumps(api, separators=(",", ":"), sort_keys=True).replace("},", "},\n") + "\n")
@@ -64,7 +68,9 @@ def record_class(kind: Any) -> dict[str, Any]:
             properties[name] = value.fset is not None
         elif hasattr(type(value), "__members__"):
             aliases[name] = f"{type(value).__name__}.{value.name}"
-        elif name == "__init__" or not name.startswith(("_", "add_")) and callable(value) and not isinstance(value, type):
+        elif name == "__init__" or (
+            not name.startswith(("_", "add_")) and callable(value) and not isinstance(value, type)
+        ):
             found = overloads(name, value.__doc__, bound=True)
             if found:
                 methods[name] = found
