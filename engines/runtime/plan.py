@@ -88,7 +88,7 @@ class PlanManifest(Contract):
     plan: FileName
     plan_sha256: Sha256
     plugin: FileName | None
-    verified: Verified
+    verified: Verified | None = Field(description="None until the plan was loaded and scored")
     median_ms: float | None = Field(None, description="of batch 1, when it was measured at the build")
     built_at: str
     stamp: str = ""

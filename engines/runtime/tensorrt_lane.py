@@ -1,4 +1,4 @@
-"""One optimisation profile of a plan, ready to run: execution context, buffers, and the graph of the last batch size."""
+"""One optimisation profile of a plan, ready to run: execution context, buffers, and a graph of the last batch size."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def version(trt: Any) -> tuple[int, int]:
 def make_log(trt: Any) -> Any:
     """A TensorRT logger that keeps errors and warnings in `lines` instead of printing them."""
 
-    class Log(trt.ILogger):  # type: ignore[name-defined]
+    class Log(trt.ILogger):
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.lines: list[str] = []

@@ -68,9 +68,9 @@ def record_class(kind: Any) -> dict[str, Any]:
             properties[name] = value.fset is not None
         elif hasattr(type(value), "__members__"):
             aliases[name] = f"{type(value).__name__}.{value.name}"
-        elif name == "__init__" or (
-            not name.startswith(("_", "add_")) and callable(value) and not isinstance(value, type)
-        ):
+        elif name == "__init__" or (name[0] != "_" and callable(value) and not isinstance(value, type)):
+            if kind.__name__ == "INetworkDefinition" and name.startswith("add_"):
+                continue
             found = overloads(name, value.__doc__, bound=True)
             if found:
                 methods[name] = found
