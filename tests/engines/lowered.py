@@ -17,7 +17,7 @@ CREATORS = '{"creators": [["EdgefasBTE", "1", "edgefas"], ["EdgefasDCNv2", "1", 
 
 
 def lowered_net(*, half: bool = False, int8: bool = False, own: bool = False, seed: int = 0) -> onnx.ModelProto:
-    """Conv, BTE (a node if `own`, else its body), Conv, mean -> score (N,); Q/DQ before the second Conv, half inside."""
+    """Conv, BTE (a node if `own`, else its body), Conv, mean -> score (N,); Q/DQ before the second Conv."""
     rng = np.random.default_rng(seed)
     dtype = np.float16 if half else np.float32
     kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT

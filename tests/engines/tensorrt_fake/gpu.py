@@ -33,7 +33,7 @@ class Gpu:
         self.trt: Any = None
         self.seconds = 0.0
         self.run_ms: dict[str, float] = {}
-        """sha256 of an ONNX file -> what a run of its plan takes; 1 ms otherwise."""
+        """sha256 of an ONNX file -> what a run of its plan takes; 50 ms otherwise."""
         self.score_offset: dict[str, float] = {}
         """sha256 of an ONNX file -> what its plan's scores are off by."""
         self.refuse_build = False
