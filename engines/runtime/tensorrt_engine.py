@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ def load_tensorrt(path: Path, *, graphs: bool = True) -> TensorRTEngine:
     trt = require_tensorrt()
     folder = path if path.suffix == ENGINES_SUFFIX else engines_folder(path)
     if folder != path:
-        _check_is_of(read_manifest(folder / CURRENT), folder, _lowered_hashes(path))
+        _check_is_of(read_manifest(folder / CURRENT), folder, lowered_hashes(path))
     cuda = Cuda()
     try:
         plan = open_plan(folder / CURRENT, this_device(trt, cuda))
@@ -212,5 +212,6 @@ def lowered_files(path: Path) -> list[Path]:
     return sorted((path / "tensorrt").glob("*.onnx")) if path.is_dir() else [path]
 
 
-def _lowered_hashes(path: Path) -> list[str]:
-    return [read_onnx_file(file).sha256() for file in lowered_files(path)]
+def lowered_hashes(path: Path) -> Iterator[str]:
+    """What plans of this model may have been built from; read when asked for, since the files are large."""
+    return (read_onnx_file(file).sha256() for file in lowered_files(path))
