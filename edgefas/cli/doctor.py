@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from edgefas.cli.console import print_json, results
 from edgefas.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from edgefas.doctor import Check
 
 COLOURS = {"ok": "green", "fail": "bold red", "warn": "yellow", "does not apply": "dim"}
 
@@ -28,19 +33,19 @@ def command(
         rows = [{**asdict(check), "state": check.state.value} for check in checks]
         print_json({"schema": 1, "ok": not failed, "checks": rows, "system": asdict(system)})
     else:
-        from rich.table import Table
-
-        table = Table("check", "state", "found", "to mend it")
-        for check in checks:
-            state = check.state.value
-            table.add_row(check.name, f"[{COLOURS[state]}]{state}[/]", _plain(check.found), _plain(check.mend))
-        results.print(table)
+        _print(checks)
     if failed:
         names = [check.name for check in checks if check.required and check.state.value == "fail"]
-        raise CheckFailed(f"this board is not ready: {', '.join(names)}; the table names the command that mends each")
+        raise CheckFailed(f"this board is not ready: {', '.join(names)}; the lines above name what mends each")
 
 
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _print(checks: list[Check]) -> None:
+    """The table, and below it, unbroken so that they can be copied, what mends each fault."""
+    table = Table("check", "state", "found")
+    for check in checks:
+        state = check.state.value
+        table.add_row(check.name, f"[{COLOURS[state]}]{state}[/]", escape(check.found))
+    results.print(table)
+    for check in checks:
+        if check.mend:
+            results.print(f"{check.name}: {check.mend}", soft_wrap=True, highlight=False, markup=False)

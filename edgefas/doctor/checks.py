@@ -11,6 +11,7 @@ from edgefas.engines.boards import BoardProfile, Software, find_board
 
 OLDEST_L4T = (36, 4)
 """JetPack 6.1: the first with TensorRT 10.3."""
+OLDEST_TENSORRT = (10, 3)
 DISK_GB = 4.0
 """A build of all precisions of DAH-FAS writes less than 1 GB; the rest is the compiler's and the package cache."""
 APT_COMPILERS = "sudo apt install cmake g++ libnvinfer-headers-dev"
@@ -161,7 +162,7 @@ def _tensorrt(system: System, software: Software | None) -> Check:
             return Check("TensorRT", State.FAIL, f"cannot be imported ({system.tensorrt_error})", mend)
         return Check("TensorRT", State.NOT_HERE, "not installed; ONNX Runtime runs the networks here",
                      "with an NVIDIA GPU: pip install 'edgefas[tensorrt]'", required=False)  # fmt: skip
-    if _numbers(system.tensorrt) < (10, 3):
+    if _numbers(system.tensorrt) < OLDEST_TENSORRT:
         return Check(
             "TensorRT", State.FAIL, f"{system.tensorrt}, needed is 10.3 or newer", "flash JetPack 6.1 or newer"
         )

@@ -1,4 +1,4 @@
-"""The facts `edgefas doctor` judges, as they were read: a dataclass, so that a recorded board can be judged anywhere."""
+"""The facts `edgefas doctor` judges, as they were read: a dataclass, so that a recorded board is judged anywhere."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _debian_version(package: str) -> str | None:
 
 
 def _realsense_backend() -> str | None:
-    """The kernel driver with RealSense's patches gives metadata over V4L2; without it librealsense speaks USB itself."""
+    """RealSense's patches of the kernel driver give metadata over V4L2; without them librealsense speaks USB itself."""
     if not _installed("pyrealsense2"):
         return None
     modinfo = _output(["modinfo", "uvcvideo"])
