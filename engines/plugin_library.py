@@ -55,7 +55,7 @@ def plugin_library(folder: Path, device: Device, make: MakePlugins | None = None
     sources = _sources_sha256()
     key = hashlib.sha256(device.to_json().encode() + sources.encode()).hexdigest()[:16]
     record_path = folder / f"plugins-{key}.json"
-    known = _known(record_path)
+    known = known_library(record_path)
     if known is not None:
         return known
     if make is None:
@@ -71,7 +71,7 @@ def plugin_library(folder: Path, device: Device, make: MakePlugins | None = None
     return Library(folder / library, sha256)
 
 
-def _known(record_path: Path) -> Library | None:
+def known_library(record_path: Path) -> Library | None:
     """The recorded library, if this machine made it and nobody touched it since; else it is compiled again."""
     try:
         record = LibraryRecord.from_json(record_path.read_bytes())

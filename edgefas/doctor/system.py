@@ -153,12 +153,13 @@ def _headers() -> str | None:
 
 
 def _plugins(folder: Path) -> str | None:
-    libraries = sorted(folder.glob("libedgefas_plugins-*.so"))
-    if not libraries:
-        return "not built"
+    from edgefas.engines.plugin_library import known_library
     from edgefas.engines.runtime.tensorrt_package import load_plugins, require_tensorrt
 
-    return _reason(lambda: load_plugins(require_tensorrt(), libraries[-1]))
+    known = [library for record in sorted(folder.glob("plugins-*.json")) if (library := known_library(record))]
+    if not known:
+        return "not built"  # or not ours, which is never loaded
+    return _reason(lambda: load_plugins(require_tensorrt(), known[-1].path))
 
 
 def _reason(work: Callable[[], object]) -> str | None:
