@@ -117,7 +117,10 @@ class TensorRTEngine(Engine):
             raise EngineError(f"a batch of {count}, and this plan is for {ranges}; build it with --batch {count}")
         assert self._cuda is not None
         with self._cuda.current():
-            return lane.run(inputs, outputs, self._graphs)
+            results = lane.run(inputs, outputs, self._graphs)
+        if lane.capture_failed:
+            self._graphs = None
+        return results
 
     def _load(self, plan: Plan) -> None:
         trt = self._trt

@@ -50,6 +50,7 @@ class Lane:
         self._rows = 0
         self._graph: Graph | None = None
         self._runs_of_this_size = 0
+        self.capture_failed = False
 
     def run(self, inputs: Mapping[str, F32], outputs: tuple[str, ...], graphs: Any | None) -> dict[str, F32]:
         """Upload, run, download, wait; call it while the context is current.
@@ -105,6 +106,7 @@ class Lane:
             return Graph(graphs, self._stream.handle, self._enqueue)
         except EngineError as error:
             log.warning("no CUDA graph: %s", error)
+            self.capture_failed = True
             return None
 
     def _drop_graph(self) -> None:
