@@ -24,6 +24,7 @@ from edgefas.files import write_atomically
 
 GOLDEN_FILE = "golden.npz"
 MAX_FRAMES = 64
+MADE_FRAMES = 8
 MAX_BYTES = 256 * 2**20
 TOLERANCE: Mapping[Precision, float] = {"fp32": 0.01, "fp16": 0.1, "int8": 0.5, "int8+fp16": 0.5}
 """Log-odds. Chosen before any board was measured: other summation orders move a float score by 1e-3, half precision by
@@ -84,6 +85,19 @@ def write_golden(path: Path, inputs: Mapping[str, F32], scores: Mapping[str, F32
     halves = {name: array.astype(np.float16) for name, array in inputs.items()}
     np.savez_compressed(buffer, allow_pickle=False, **halves, **{n: s.astype(np.float32) for n, s in scores.items()})
     write_atomically(path, buffer.getvalue())
+
+
+def make_golden(path: Path, frames: Mapping[str, F32], engines: Mapping[str, Engine]) -> None:
+    """Choose `MADE_FRAMES` evenly spaced frames and write what each engine gives for them.
+
+    Args:
+        frames: by modality, (N, C, H, W), e.g. the calibration set.
+        engines: by key of the file: "score", and "score-int8" for a precision with a reference of its own.
+    """
+    count = len(next(iter(frames.values())))
+    rows = np.unique(np.linspace(0, count - 1, min(count, MADE_FRAMES)).round().astype(int))
+    inputs = {name: array[rows].astype(np.float16).astype(np.float32) for name, array in frames.items()}
+    write_golden(path, inputs, {key: engine.score(inputs) for key, engine in engines.items()})
 
 
 def check_golden(engine: Engine, golden: Golden, precision: Precision, threshold: float) -> Verified:

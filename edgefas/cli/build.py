@@ -46,7 +46,7 @@ def command(
 
     batches = tuple(_batch_range(text) for text in batch or ["1"])
     folder = out or engines_folder(model)
-    with _opened(model, allow_unsigned) as (opened, threshold), Progress(console=errors, transient=True) as bar:
+    with _opened(model, allow_unsigned) as (opened, threshold), _bar() as bar:
         report = build(
             opened, folder, precision, plugins, batches=batches, threshold=threshold, progress=_Bars(bar).update
         )
@@ -94,6 +94,10 @@ def _batch_range(text: str) -> BatchRange:
     if not 1 <= low <= high <= 1024:
         raise UsageError(f"--batch {text}: give a size such as 1 or a range such as 2-8, from 1 to 1024")
     return BatchRange(low=low, high=high)
+
+
+def _bar() -> Progress:
+    return Progress(console=errors, transient=True, disable=not errors.is_terminal)
 
 
 class _Bars:

@@ -138,9 +138,9 @@ def _python(system: System, software: Software | None) -> Check:
     if software is None:
         return Check("Python", State.OK, f"{system.python} (no JetPack to pair with)")
     if system.python != software.python:
-        return Check("Python", State.FAIL, f"{system.python}; JetPack {software.jetpack} pairs with {software.python}",
+        return Check("Python", State.FAIL, f"{system.python}; {_major(software)} pairs with {software.python}",
                      f"python{software.python} -m venv --system-site-packages .venv")  # fmt: skip
-    return Check("Python", State.OK, f"{system.python}, that of JetPack {software.jetpack}")
+    return Check("Python", State.OK, f"{system.python}, that of {_major(software)}")
 
 
 def _venv(system: System) -> Check:
@@ -167,7 +167,7 @@ def _tensorrt(system: System, software: Software | None) -> Check:
             "TensorRT", State.FAIL, f"{system.tensorrt}, needed is 10.3 or newer", "flash JetPack 6.1 or newer"
         )
     if software is not None and _numbers(system.tensorrt) < _numbers(software.tensorrt):
-        found = f"{system.tensorrt}, JetPack {software.jetpack} brings {software.tensorrt}"
+        found = f"{system.tensorrt}, {_major(software)} brings {software.tensorrt}"
         return Check("TensorRT", State.FAIL, f"{found}: a pip package hides it", "pip uninstall tensorrt")
     return Check("TensorRT", State.OK, system.tensorrt)
 
@@ -282,6 +282,11 @@ def _missing(system: System, name: str, found: str, mend: str) -> Check:
     if is_jetson(system):
         return Check(name, State.FAIL, found, mend)
     return Check(name, State.NOT_HERE, "no NVIDIA GPU in use here", required=False)
+
+
+def _major(software: Software) -> str:
+    """6.1 and 6.2 are one Jetson Linux: which of them it is only the package nvidia-jetpack tells."""
+    return f"JetPack {software.jetpack.split('.')[0]}"
 
 
 def _numbers(text: str) -> tuple[int, int]:

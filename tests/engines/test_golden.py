@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgefas.engines import golden as golden_module
-from edgefas.engines.golden import TOLERANCE, Golden, check_golden, read_golden, write_golden
+from edgefas.engines.golden import TOLERANCE, Golden, check_golden, make_golden, read_golden, write_golden
 from edgefas.engines.runtime import Engine, EngineError
 from edgefas.errors import CheckFailed
 from tests.engines.graphs import IR_SPEC, noise
@@ -78,6 +78,20 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert isinstance(read, Golden)
     np.testing.assert_array_equal(read.inputs["ir"], inputs["ir"])
     np.testing.assert_array_equal(read.expected("fp32"), EXPECTED[:2])
+
+
+@pytest.mark.parametrize(("count", "kept"), [(1, [0]), (3, [0, 1, 2]), (15, [0, 2, 4, 6, 8, 10, 12, 14])])
+def test_made_vectors_are_spread_and_scored_as_they_are_stored(count: int, kept: list[int], tmp_path: Path) -> None:
+    class Mean(Scores):
+        def _run(self, inputs: dict[str, np.ndarray], outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
+            return {"score": inputs["ir"].mean((1, 2, 3)) * self.scores[0]}
+
+    frames = noise(count, 2)
+    make_golden(tmp_path / "g.npz", frames, {"score": Mean(np.ones(1)), "score-int8": Mean(np.full(1, 2.0))})
+    read = read_golden(tmp_path / "g.npz", IR_SPEC)
+    np.testing.assert_array_equal(read.inputs["ir"], frames["ir"][kept].astype(np.float16))
+    np.testing.assert_array_equal(read.expected("fp32"), read.inputs["ir"].mean((1, 2, 3)))
+    np.testing.assert_array_equal(read.expected("int8"), 2 * read.inputs["ir"].mean((1, 2, 3)))
 
 
 @pytest.mark.parametrize(
