@@ -42,7 +42,8 @@ def load_onnxruntime(path: Path, threads: int, reference: bool) -> OnnxRuntimeEn
         if not file.is_file():
             raise EngineError(f"{path} has no {file.name}; write it again with: edgefas quantize")
         try:
-            session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            network = _as_reference(file) if reference else str(file)
+            session = ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no common base for its exceptions
             if type(error).__name__ != "NotImplemented":
                 raise EngineError(f"{file} is not a network ONNX Runtime can read: {_first_line(error)}") from error
@@ -67,6 +68,21 @@ def _session_options(ort: Any, threads: int, reference: bool) -> Any:
     if reference:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options
+
+
+def _as_reference(path: Path) -> str | bytes:
+    """The file; or, if it was lowered for TensorRT, bytes of what it means on a CPU. Never on a board: needs onnx."""
+    onnx = require("onnx", "export")
+    from edgefas.engines.lowering.reference import for_cpu, needs_reference
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception:  # not ONNX: the session says so
+        return str(path)
+    if not needs_reference(model):
+        return str(path)
+    data: bytes = for_cpu(model).SerializeToString()
+    return data
 
 
 def _check_graph(path: Path, session: Any, spec: InputSpec) -> None:
