@@ -12,7 +12,7 @@ from edgefas.engines.lowering.graph import producers
 
 COLOURS = {"int8": "#2e7d32", "float": "#8d8d8d", "refused": "#c62828", "plugin": "#ef6c00", "other": "#455a64"}
 LEGEND = {"int8": "INT8", "float": "float", "refused": "refused", "plugin": "plugin", "other": "input, sum, join"}
-BOX_PX, GAP_PX, ROW_PX, MARGIN_PX, LANES_PER_INPUT = (132, 26), 12, 44, 40, 4
+BOX_PX, GAP_PX, ROW_PX, MARGIN_PX, LANES_PER_INPUT = (132, 26), 20, 44, 56, 3
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _boxes(model: onnx.ModelProto, placement: Placement) -> list[_Box]:
 def _short(weight: str) -> str:
     """The end of a weight's name, as much as a box holds."""
     name = weight.removesuffix("_int8").removesuffix("_dequantized").removesuffix(".weight")
-    return name if len(name) <= 18 else "…" + name[-17:]
+    return name if len(name) <= 15 else "…" + name[-14:]
 
 
 def _outwards() -> list[int]:
@@ -100,6 +100,11 @@ def _corner(lane: int, row: int) -> tuple[int, int]:
 
 def _edge(start: tuple[int, int], end: tuple[int, int]) -> str:
     x0, y0, x1, y1 = start[0] + BOX_PX[0] // 2, start[1] + BOX_PX[1], end[0] + BOX_PX[0] // 2, end[1]
+    if x0 == x1 and y1 - y0 > ROW_PX:  # past the boxes in between, not behind them
+        side = x0 - BOX_PX[0] * 3 // 4
+        return (
+            f'<path d="M{x0} {y0}C{side} {y0 + ROW_PX} {side} {y1 - ROW_PX} {x1} {y1}" fill="none" stroke="#90a4ae"/>'
+        )
     middle = (y0 + y1) // 2
     return f'<path d="M{x0} {y0}C{x0} {middle} {x1} {middle} {x1} {y1}" fill="none" stroke="#90a4ae"/>'
 
