@@ -6,8 +6,6 @@ TensorRT lacks are nodes of our plugins (`own`) or standard ones (`stock`).
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import onnx
 
 from edgefas.calibration.recipe import Recipe
@@ -17,20 +15,10 @@ from edgefas.engines.lowering.graph import LoweringError, drop_unused_constants,
 from edgefas.engines.lowering.own_nodes import complete_deform_convs, inline_bodies, use_plugins
 from edgefas.engines.lowering.qdq import place_qdq
 from edgefas.engines.lowering.simplify import batch_norms_to_arithmetic, to_opset
+from edgefas.engines.precision import PLUGINS, PRECISIONS, Plugins, Precision
 
-Precision = Literal["fp32", "fp16", "int8", "int8+fp16"]
-Plugins = Literal["own", "stock"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-PLUGINS: tuple[Plugins, ...] = get_args(Plugins)
-FOLDER = "tensorrt"
-"""Sub-folder of what `edgefas quantize` writes."""
 PRECISION_KEY, PLUGINS_KEY, SOURCE_KEY = "edgefas.precision", "edgefas.plugins", "edgefas.source_sha256"
 """ONNX metadata: what a lowered file was made for, and from which source."""
-
-
-def file_name(precision: Precision, plugins: Plugins) -> str:
-    """Where `edgefas quantize` puts a lowering, within `FOLDER`."""
-    return f"{precision.replace('+', '-')}-{plugins}.onnx"
 
 
 def lower_tensorrt(

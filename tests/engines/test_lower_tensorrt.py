@@ -20,7 +20,8 @@ from edgefas.engines.lowering import fp16
 from edgefas.engines.lowering.graph import LoweringError, attributes_of, consumers, producers
 from edgefas.engines.lowering.qdq import stored_scales
 from edgefas.engines.lowering.reference import for_cpu, needs_reference
-from edgefas.engines.lowering.tensorrt import PLUGINS, PRECISIONS, lower_tensorrt
+from edgefas.engines.lowering.tensorrt import lower_tensorrt
+from edgefas.engines.precision import PLUGINS, PRECISIONS
 from edgefas.engines.runtime import load_engine
 from tests.engines.graphs import deform_net, noise, saved, small_net
 from tests.engines.plugin_net import faces, plugin_net, table
