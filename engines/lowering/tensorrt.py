@@ -16,9 +16,10 @@ from edgefas.engines.lowering.own_nodes import complete_deform_convs, inline_bod
 from edgefas.engines.lowering.qdq import place_qdq
 from edgefas.engines.lowering.simplify import batch_norms_to_arithmetic, to_opset
 from edgefas.engines.precision import PLUGINS, PRECISIONS, Plugins, Precision
+from edgefas.engines.runtime.metadata import SOURCE_KEY
 
-PRECISION_KEY, PLUGINS_KEY, SOURCE_KEY = "edgefas.precision", "edgefas.plugins", "edgefas.source_sha256"
-"""ONNX metadata: what a lowered file was made for, and from which source."""
+PRECISION_KEY, PLUGINS_KEY = "edgefas.precision", "edgefas.plugins"
+"""ONNX metadata: what a copy was made for."""
 
 
 def lower_tensorrt(

@@ -56,6 +56,20 @@ def load_onnxruntime(path: Path, threads: int, reference: bool) -> OnnxRuntimeEn
     )
 
 
+def open_session(ort: Any, path: Path, threads: int) -> Any:
+    """A session on one file, whatever is in it.
+
+    Raises:
+        EngineError: ONNX Runtime cannot read or run it.
+    """
+    try:
+        return ort.InferenceSession(
+            str(path), _session_options(ort, threads, reference=False), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime has no common base for its exceptions
+        raise EngineError(f"{path} is not a network ONNX Runtime can run: {_first_line(error)}") from error
+
+
 def _session_options(ort: Any, threads: int, reference: bool) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
