@@ -8,8 +8,8 @@ int8 with zero point 0, activations per tensor, weights per output channel. A pa
 
 None stands between a convolution and its batch norm or activation (the convolution would write INT8 and the
 activation run alone), none beside BTE or DCNv2 (TensorRT sees plugins as float), none before the last layer.
-Weights are stored as int8 behind a DequantizeLinear: a quarter of the bytes of float weights behind a pair, and both
-TensorRT 10.3's parser and 11's documentation take them. Biases stay float.
+Weights are stored as int8 behind a DequantizeLinear: a quarter of the bytes of float weights behind a pair. TensorRT
+takes both, by the source of its ONNX parser (10.1) and the documentation of 11. Biases stay float.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from onnx import NodeProto, helper, numpy_helper
 from edgefas.engines.lowering.graph import LoweringError, attributes_of, replace_nodes
 
 OPSET = 19
-"""The first with DeformConv and with half scales of Q/DQ; TensorRT 10.3's parser reads up to 20."""
+"""The first with DeformConv and with half scales of Q/DQ; TensorRT 10.0's parser is documented up to 20."""
 
 
 def to_opset(model: onnx.ModelProto) -> None:
