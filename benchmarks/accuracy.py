@@ -52,7 +52,7 @@ BRANCHES: dict[str, dict[str, Any]] = {
 """Single-branch networks and their options; EfficientNet at 112 pixels, to train on the same samples."""
 EPOCHS = 2
 Z95 = 1.959963984540054
-FUSED, FLOAT = "int8 fused, this CPU", "fp32, this CPU"
+FLOAT, FUSED, ASYMMETRIC = "fp32, this CPU", "int8 fused, this CPU", "int8 fused asymmetric, this CPU"
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,10 @@ def forms(checkpoint: Path, calibration: Samples, work: Path) -> Iterator[tuple[
     for precision in PRECISIONS:
         name = file_name(precision, "stock")
         yield precision, work / "int8" / TENSORRT_FOLDER / name, report.tensorrt_bytes[name], True
-    scales = (work / "int8" / SCALES_FILE).stat().st_size
-    yield FUSED, work / "int8", report.bytes - scales, False
+    for form, folder, asymmetric in ((FUSED, work / "int8", False), (ASYMMETRIC, work / "asymmetric", True)):
+        if asymmetric:
+            report = quantize(source, work / "calibration.npz", None, folder, (), (), asymmetric=True)
+        yield form, folder, report.bytes - (folder / SCALES_FILE).stat().st_size, False
 
 
 def rows_of(checkpoint: Path, splits: dict[str, Samples], seconds: float) -> Iterator[Row]:

@@ -63,6 +63,8 @@ def quantize(
     folder: Path,
     precisions: Sequence[Precision] = DEFAULT_PRECISIONS,
     plugins: Sequence[Plugins] = PLUGINS,
+    *,
+    asymmetric: bool = False,
 ) -> QuantizeReport:
     """Calibrate, lower, write `folder` and compare the scores.
 
@@ -74,6 +76,7 @@ def quantize(
         recipe: name or path; None takes the shipped recipe of the network's registered name.
         folder: replaced as a whole if it is an earlier result.
         precisions, plugins: TensorRT's copies, one for each pair; none of one of them: no copies.
+        asymmetric: ONNX Runtime's files in the form for CPUs alone, see `lower_ort`.
 
     Raises:
         EngineError: the source is not a network of edgefas.
@@ -88,7 +91,7 @@ def quantize(
     chosen = load_recipe(recipe or _model_name(source_path, source))
     frames = load_frames(frames_path, source_engine.spec)
     scales = collect_ranges(source_path, batches(frames), chosen.method)
-    lowered = lower_ort(source, scales, chosen)
+    lowered = lower_ort(source, scales, chosen, asymmetric=asymmetric)
     copies = {
         (precision, kind): lower_tensorrt(source, precision, kind, scales, chosen).SerializeToString()
         for precision in dict.fromkeys(precisions)

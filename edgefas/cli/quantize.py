@@ -30,6 +30,9 @@ def command(
     plugins: Annotated[
         list[str] | None, typer.Option(help="TensorRT's copies: our plugins, or nothing to compile. Default: both.")
     ] = None,
+    asymmetric: Annotated[
+        bool, typer.Option("--asymmetric", help="ONNX Runtime's files: use both ends of each range (CPUs alone).")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
     """Make the INT8 scale table and the engine files."""
@@ -40,7 +43,7 @@ def command(
     precisions = _chosen("--precision", precision, PRECISIONS, DEFAULT_PRECISIONS)
     kinds = _chosen("--plugins", plugins, PLUGINS, PLUGINS)
     with errors.status("calibrating, lowering, and running every copy as written (slow on purpose)"):
-        report = quantize(source, calibration, recipe, out, precisions, kinds)
+        report = quantize(source, calibration, recipe, out, precisions, kinds, asymmetric=asymmetric)
     if json:
         print_json({**asdict(report), "folder": str(report.folder)})
     else:
