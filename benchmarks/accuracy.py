@@ -90,7 +90,8 @@ def wilson(count: int, total: int) -> Share:
     share, spread = count / total, Z95**2 / total
     middle = (share + spread / 2) / (1 + spread)
     reach = Z95 * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    return Share(count, total, share, max(0.0, middle - reach), min(1.0, middle + reach))
+    low = middle - reach if count else 0.0  # exactly, not but for a rounding
+    return Share(count, total, share, low, middle + reach if count < total else 1.0)
 
 
 def branch_recipe(name: str) -> Recipe:
@@ -171,10 +172,12 @@ def main(
     """Measure what each precision costs."""
     checkpoints = [checkpoint, *(work / name / CHECKPOINT for name in BRANCHES)]
     rows: list[Row] = []
+    epochs: dict[str, int] = {}
     with training_progress() as progress:
         for name, path in zip(BRANCHES, checkpoints[1:], strict=True):
             if not path.is_file():
                 train(branch_recipe(name), path.parent, cache, report=report_to(progress, f"{name}: "))
+            epochs[name] = json.loads((path.parent / "recipe.json").read_text())["epochs"]
         data = load_recipe(RECIPE).data
         for path in checkpoints:
             spec = load_checkpoint(path).input_spec
@@ -189,7 +192,7 @@ def main(
         "command": "python -m edgefas.benchmarks.accuracy " + " ".join(sys.argv[1:]),
         **environment(),
         "what": f"{frames} simulated validation samples; threshold: where each float network's errors are equal",
-        "branches": f"trained {EPOCHS} epochs on the samples of {RECIPE}; efficientnet-b0 at 112 pixels",
+        "branches": f"trained on the samples of {RECIPE}, epochs {epochs}; efficientnet-b0 at 112 pixels",
         "rows": [asdict(row) for row in rows],
     }
     text = _markdown(document, rows)

@@ -82,6 +82,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
         raise EngineError(f"no such model: {path}; make one with: edgefas quantize")
     try:
         model = onnx.load(path)
+        onnx.checker.check_model(model)
     except Exception as error:  # protobuf, and onnx for external data, raise what they like
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
         raise EngineError(f"{path} cannot be read as ONNX: {reason}") from None

@@ -69,5 +69,9 @@ def lower_tensorrt(
     given = {entry.key: entry.value for entry in source.metadata_props}
     made = {PRECISION_KEY: precision, PLUGINS_KEY: plugins, SOURCE_KEY: source_sha256(source)}
     onnx.helper.set_model_props(model, given | made)
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # onnx raises what its C++ raises
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+        raise LoweringError(f"this network has no valid copy in {precision}: {reason}; lower it in fp32") from None
     return model
