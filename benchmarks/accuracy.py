@@ -164,17 +164,24 @@ def main(
     checkpoint: Annotated[Path, typer.Argument(help="A trained dah-fas-lite.")],
     work: Annotated[Path, typer.Option(help="Where the branches are trained, or were.")] = Path("runs/accuracy"),
     cache: Annotated[Path, typer.Option(help="Rendered samples.")] = Path(".cache/data"),
+    networks: Annotated[
+        list[str] | None, typer.Option("--branch", help="Repeatable; default all, none: no branch.")
+    ] = None,
     seconds: Annotated[float, typer.Option(min=0.5, help="Counted time per timed form.")] = 5.0,
     out: Annotated[Path, typer.Option("-o", "--out", help="A .md with the table is written beside it.")] = Path(
         "benchmarks/results/accuracy.json"
     ),
 ) -> None:
     """Measure what each precision costs."""
-    checkpoints = [checkpoint, *(work / name / CHECKPOINT for name in BRANCHES)]
+    unknown = sorted(set(networks or ()) - {*BRANCHES, "none"})
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]} is not one of: {', '.join(BRANCHES)}, none")
+    names = [name for name in BRANCHES if networks is None or name in networks]
+    checkpoints = [checkpoint, *(work / name / CHECKPOINT for name in names)]
     rows: list[Row] = []
     epochs: dict[str, int] = {}
     with training_progress() as progress:
-        for name, path in zip(BRANCHES, checkpoints[1:], strict=True):
+        for name, path in zip(names, checkpoints[1:], strict=True):
             if not path.is_file():
                 train(branch_recipe(name), path.parent, cache, report=report_to(progress, f"{name}: "))
             epochs[name] = json.loads((path.parent / "recipe.json").read_text())["epochs"]
@@ -192,7 +199,9 @@ def main(
         "command": "python -m edgefas.benchmarks.accuracy " + " ".join(sys.argv[1:]),
         **environment(),
         "what": f"{frames} simulated validation samples; threshold: where each float network's errors are equal",
-        "branches": f"trained on the samples of {RECIPE}, epochs {epochs}; efficientnet-b0 at 112 pixels",
+        "branches": f"trained on the samples of {RECIPE}, epochs {epochs}; efficientnet-b0 at 112 pixels"
+        if epochs
+        else "none",
         "rows": [asdict(row) for row in rows],
     }
     text = _markdown(document, rows)

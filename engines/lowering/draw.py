@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from xml.sax.saxutils import escape, quoteattr
 
 import onnx
@@ -12,7 +13,7 @@ from edgefas.engines.lowering.graph import producers
 
 COLOURS = {"int8": "#2e7d32", "float": "#8d8d8d", "refused": "#c62828", "plugin": "#ef6c00", "other": "#455a64"}
 LEGEND = {"int8": "INT8", "float": "float", "refused": "refused", "plugin": "plugin", "other": "input, sum, join"}
-BOX_PX, GAP_PX, ROW_PX, MARGIN_PX, LANES_PER_INPUT = (132, 26), 20, 44, 56, 3
+BOX_PX, GAP_PX, ROW_PX, MARGIN_PX, LANES_PER_INPUT = (132, 26), 20, 44, 56, 4
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,18 @@ def placement_svg(model: onnx.ModelProto, placement: Placement) -> str:
     boxes = _boxes(model, placement)
     rows: dict[str, int] = {}
     lanes: dict[str, int] = {}
+    homes: dict[str, int] = {}
+    """The lane of the input a box descends from: side branches leave it, what joins them comes back."""
     taken: set[tuple[int, int]] = set()
     entries = 0
     for box in boxes:
         row = max((rows[name] + 1 for name in box.before), default=0)
         if box.before:
-            wish = lanes[max(box.before, key=lambda name: rows[name])]
+            home = homes[max(box.before, key=lambda name: rows[name])]
         else:
-            wish, entries = entries * LANES_PER_INPUT, entries + 1
-        lane = next(wish + step for step in _outwards() if wish + step >= 0 and (row, wish + step) not in taken)
-        rows[box.name], lanes[box.name] = row, lane
+            home, entries = entries * LANES_PER_INPUT, entries + 1
+        lane = next(home + step for step in count() if (row, home + step) not in taken)
+        rows[box.name], lanes[box.name], homes[box.name] = row, lane, home
         taken.add((row, lane))
     at = {box.name: _corner(lanes[box.name], rows[box.name]) for box in boxes}
     width = max(x for x, _ in at.values()) + BOX_PX[0] + MARGIN_PX
@@ -88,10 +91,6 @@ def _short(weight: str) -> str:
     """The end of a weight's name, as much as a box holds."""
     name = weight.removesuffix("_int8").removesuffix("_dequantized").removesuffix(".weight")
     return name if len(name) <= 15 else "…" + name[-14:]
-
-
-def _outwards() -> list[int]:
-    return [0, *(step for distance in range(1, 200) for step in (distance, -distance))]
 
 
 def _corner(lane: int, row: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from edgefas.contracts import ContractError, InputSpec
 from edgefas.engines.runtime.engine import F32, Engine, EngineError
 from edgefas.engines.runtime.metadata import BRANCH_KEY, FEATURES_KEY, INPUT_SPEC_KEY, SOURCE_KEY
-from edgefas.engines.runtime.onnxruntime_engine import open_session
+from edgefas.engines.runtime.onnxruntime_engine import metadata_of, open_session
 from edgefas.errors import require
 
 FUSION = "fusion"
@@ -42,7 +42,7 @@ class OnnxRuntimePart:
     """A session on the CPU."""
 
     def __init__(self, path: Path, session: Any) -> None:
-        self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+        self.metadata: Mapping[str, str] = metadata_of(path, session)
         self._path, self._session = path, session
         self._outputs = [output.name for output in session.get_outputs()]
 

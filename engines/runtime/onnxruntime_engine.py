@@ -21,7 +21,7 @@ class OnnxRuntimeEngine(Engine):
     backend = "onnxruntime"
 
     def __init__(self, path: Path, session: Any) -> None:
-        self.spec = input_spec_from(path, session.get_modelmeta().custom_metadata_map)
+        self.spec = input_spec_from(path, metadata_of(path, session))
         self.outputs = tuple(output.name for output in session.get_outputs())
         self._session = session
         _check_graph(path, session, self.spec)
@@ -54,6 +54,18 @@ def load_onnxruntime(path: Path, threads: int, reference: bool) -> OnnxRuntimeEn
         f"ONNX Runtime {ort.__version__} cannot run {path}: {_first_line(missing)}; install onnxruntime>=1.25, "
         f"or give a folder written by `edgefas quantize`, which holds {GRID_SAMPLE_FILE} for older ones"
     )
+
+
+def metadata_of(path: Path, session: Any) -> dict[str, str]:
+    """What the file says about itself.
+
+    Raises:
+        EngineError: it is not UTF-8.
+    """
+    try:
+        return dict(session.get_modelmeta().custom_metadata_map)
+    except UnicodeDecodeError:
+        raise EngineError(f"{path} has damaged metadata; write it again with: edgefas export") from None
 
 
 def open_session(ort: Any, path: Path, threads: int) -> Any:
