@@ -16,7 +16,7 @@ from edgefas.calibration.frames import batches, load_frames
 from edgefas.calibration.ranges import collect_ranges
 from edgefas.calibration.recipe import Recipe, load_recipe
 from edgefas.engines.lowering.files import save_ort_files
-from edgefas.engines.lowering.graph import quantized_outputs
+from edgefas.engines.lowering.graph import LoweringError, quantized_outputs
 from edgefas.engines.lowering.ort import lower_ort
 from edgefas.engines.lowering.tensorrt import lower_tensorrt
 from edgefas.engines.precision import (
@@ -82,7 +82,7 @@ def quantize(
         EngineError: the source is not a network of edgefas.
         CalibrationSetError: the frames are not what it takes.
         UsageError: no recipe, or `folder` holds something else.
-        LoweringError: the network has no such copy, for instance a weight beyond half.
+        LoweringError: the network has no such copy: a weight beyond half, scores that overflow.
     """
     if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or (folder / SCALES_FILE).is_file())):
         raise UsageError(f"{folder} exists and is no earlier result of `edgefas quantize`; choose another -o")
@@ -111,7 +111,13 @@ def quantize(
         for precision, kind in copies:
             if precision not in reference:  # both kinds of plugins are defined to compute the same
                 path = filling / TENSORRT_FOLDER / file_name(precision, kind)
-                reference[precision] = compare_scores(expected, _scores(load_engine(path, reference=True), frames))
+                scores = _scores(load_engine(path, reference=True), frames)
+                if not np.isfinite(scores).all():
+                    raise LoweringError(
+                        f"TensorRT's {precision} copy gives NaN or infinity on the calibration set: a tensor is beyond "
+                        "half; leave that precision out with --precision int8 or fp32"
+                    )
+                reference[precision] = compare_scores(expected, scores)
     sizes = {file_name(*copy): len(data) for copy, data in copies.items()}
     return QuantizeReport(folder, *_split(source, chosen), size, sizes, difference, reference)
 

@@ -128,7 +128,7 @@ class _Half:
             if not reach <= HALF_MAX:
                 raise LoweringError(
                     f"weight {name!r} reaches {reach:.4g}, half ends at {HALF_MAX:.0f}; "
-                    "lower this network with precision fp32 or int8"
+                    "lower this network with precision fp32 or int8 (edgefas quantize --precision)"
                 )
             self.constants[half_name] = numpy_helper.from_array(value.astype(np.float16), half_name)
             self.model.graph.initializer.append(self.constants[half_name])

@@ -62,7 +62,8 @@ def stored_scales(steps: npt.NDArray[np.float64], half: bool, tensor: str) -> np
         return np.maximum(steps.astype(np.float32), np.finfo(np.float32).tiny)
     if steps.max(initial=0) * INT8_MAX > HALF_MAX:
         raise LoweringError(
-            f"{tensor} reaches {steps.max() * INT8_MAX:.4g}, half ends at {HALF_MAX:.0f}; lower with precision 'int8'"
+            f"{tensor} reaches {steps.max() * INT8_MAX:.4g}, half ends at {HALF_MAX:.0f}; "
+            "lower this network with precision int8 (edgefas quantize --precision)"
         )
     rounded = steps.astype(np.float16)
     up = np.where(rounded < steps, np.nextafter(rounded, np.float16(np.inf)), rounded)

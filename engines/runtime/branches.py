@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgefas.contracts import ContractError, InputSpec
+from edgefas.contracts import ContractError, InputSpec, Modality
 from edgefas.engines.runtime.engine import F32, Engine, EngineError
 from edgefas.engines.runtime.metadata import BRANCH_KEY, FEATURES_KEY, INPUT_SPEC_KEY, SOURCE_KEY
 from edgefas.engines.runtime.onnxruntime_engine import metadata_of, open_session
@@ -107,15 +107,13 @@ def load_branches(
     fusion = _open(folder, FUSION, threads, open_part)
     try:
         features: dict[str, list[int]] = json.loads(fusion.metadata[FEATURES_KEY])
-        names = [feature.removesuffix("_features") for feature in features]
+        names = [Modality(feature.removesuffix("_features")).value for feature in features]
         branches = {name: _open(folder, name, threads, open_part) for name in names}
         specs = [InputSpec.from_json(part.metadata[INPUT_SPEC_KEY]) for part in branches.values()]
         pictures = {m.value: getattr(spec, m.value) for spec in specs for m in spec.modalities}
         spec = specs[0].model_copy(update=pictures)
     except (KeyError, ValueError, ContractError) as error:
-        raise EngineError(
-            f"{folder} holds parts without their metadata ({error}); write them again, see --branch"
-        ) from error
+        raise EngineError(f"{folder} has a part with broken metadata ({error}); see: edgefas export --help") from error
     common = {spec.model_copy(update=dict.fromkeys(("rgb", "ir", "depth"))).to_json() for spec in specs}
     sources = {part.metadata.get(SOURCE_KEY) for part in (fusion, *branches.values())}
     if len(common) > 1 or len(sources) > 1 or list(pictures) != names:

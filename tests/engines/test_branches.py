@@ -108,6 +108,12 @@ def test_missing_swapped_and_foreign_parts_are_refused(folder: Path, tmp_path: P
     saved(small_net(), tmp_path / "ir.onnx")
     with pytest.raises(EngineError, match=r"ir\.onnx is no part of a network"):
         load_branches(tmp_path)
+    outside = onnx.load(folder / "fusion.onnx")
+    helper.set_model_props(outside, {"edgefas.branch": "fusion", "edgefas.features": '{"../ir_features": [8, 16, 16]}'})
+    saved(outside, tmp_path / "fusion.onnx")
+    with pytest.raises(EngineError, match=r"broken metadata .*\.\./ir"):
+        load_branches(tmp_path)
+    (tmp_path / "fusion.onnx").write_bytes((folder / "fusion.onnx").read_bytes())
     saved(cut_branch(plugin_net(gain=2.0), "ir"), tmp_path / "ir.onnx")
     with pytest.raises(EngineError, match="different networks"):
         load_branches(tmp_path)

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgefas.calibration.ranges import collect_ranges
 from edgefas.calibration.recipe import Recipe
 from edgefas.calibration.scale_table import ScaleTable, ScaleTableError
+from edgefas.cli.main import run as command_line
 from edgefas.engines.lowering import fp16
 from edgefas.engines.lowering.graph import LoweringError, attributes_of, consumers, producers
 from edgefas.engines.lowering.qdq import stored_scales
@@ -395,6 +396,26 @@ def test_reference_engine_runs_files_with_plugin_nodes(
     own, stock = (saved(lower_tensorrt(source, precision, p, scales, RECIPE), tmp_path / f"{p}.onnx") for p in PLUGINS)
     scores = [load_engine(path, reference=True).score(faces(3, 4)) for path in (own, stock)]
     np.testing.assert_allclose(scores[0], scores[1], atol=1e-6)
+
+
+def test_quantize_writes_no_copy_that_overflows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, recipe, frames = saved(plugin_net(gain=3e4), tmp_path / "m.onnx"), tmp_path / "r.yaml", tmp_path / "f.npz"
+    recipe.write_text("quantize: [Conv]\n")
+    np.savez(frames, **faces(4, 0))
+    command = [
+        "quantize",
+        str(source),
+        "--calibration",
+        str(frames),
+        "--recipe",
+        str(recipe),
+        "-o",
+        str(tmp_path / "o"),
+    ]
+    assert command_line([*command, "--precision", "fp16"]) == 1
+    assert "fp16 copy gives NaN or infinity" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "o").exists()
+    assert command_line([*command, "--precision", "int8"]) == 0
 
 
 def with_value(model: onnx.ModelProto, name: str, value: float) -> onnx.ModelProto:
