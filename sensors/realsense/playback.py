@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 from edgefas.sensors.realsense.sdk import load
@@ -13,6 +15,8 @@ from edgefas.sensors.source import CameraError
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _BAG_MAGIC = b"#ROSBAG V2.0\n"
+_PROBE_S = 10.0
+"""An intact recording opens in under a second; some damaged ones never do."""
 
 
 def open_recording(path: Path, *, realtime: bool = False) -> RealSenseSource:
@@ -27,6 +31,7 @@ def open_recording(path: Path, *, realtime: bool = False) -> RealSenseSource:
         CameraError: the file is missing, is no recording, is cut short, or has neither depth nor infrared.
     """
     check_recording(path)
+    _probe(path)
     silence_s = math.inf if realtime else 10.0
     return RealSenseSource(
         path.name,
@@ -59,6 +64,21 @@ def check_recording(path: Path) -> None:
         raise CameraError(f"{path} is not a recording: its first bytes are not those of a {kind}")
     if size < whole:
         raise CameraError(f"{path} is cut short: {size} bytes of at least {whole}; copy or record it again")
+
+
+def _probe(path: Path) -> None:
+    """Let another process open the file first: see `probe`."""
+    load()  # what is missing here is missing there
+    command = [sys.executable, "-m", "edgefas.sensors.realsense.probe", str(path.resolve())]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise CameraError(f"{path} is damaged: librealsense does not finish opening it; record it again") from None
+    if done.returncode < 0:
+        raise CameraError(f"{path} is damaged: librealsense crashes when it opens it; record it again")
+    if done.returncode:
+        why = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1:]
+        raise CameraError(f"librealsense cannot play {path} ({' '.join(why)}); record it again")
 
 
 def _sqlite_size(head: bytes) -> int:

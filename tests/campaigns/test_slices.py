@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from tests.campaigns.mangled_recordings import run_campaign
 
+CRASHES_LIBREALSENSE = 16
+NEVER_OPENS = 121
+
 
 def test_damaged_recordings() -> None:
-    assert [outcome for outcome in run_campaign(0, 6) if outcome.problem] == []
+    outcomes = [*run_campaign(0, 4), *run_campaign(CRASHES_LIBREALSENSE, 1), *run_campaign(NEVER_OPENS, 1)]
+    assert [outcome for outcome in outcomes if outcome.problem] == []

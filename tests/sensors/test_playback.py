@@ -193,7 +193,7 @@ def test_a_database_of_something_else(tmp_path):
     with sqlite3.connect(tmp_path / "a.db3") as file:
         file.execute("CREATE TABLE shopping (item TEXT)")
     file.close()
-    with pytest.raises(CameraError, match="librealsense cannot play it"):
+    with pytest.raises(CameraError, match=r"librealsense cannot play .*a\.db3"):
         open_recording(tmp_path / "a.db3")
 
 
