@@ -88,6 +88,15 @@ class RecordingLogger final : public nvinfer1::ILogger, public nvinfer1::ILogger
   }
   nvinfer1::ILogger* findLogger() override { return this; }
 
+#if NV_TENSORRT_MAJOR >= 11
+  // Where headers of TensorRT 10 have findLogger: a library made with those must not even ask.
+  nvinfer1::APILanguage getAPILanguage() const noexcept override {
+    asked_language_ = true;
+    return nvinfer1::APILanguage::kCPP;
+  }
+#endif
+  bool asked_language() const { return asked_language_; }
+
   std::string take() {
     std::string message;
     message.swap(last_);
@@ -96,4 +105,5 @@ class RecordingLogger final : public nvinfer1::ILogger, public nvinfer1::ILogger
 
  private:
   std::string last_;
+  mutable bool asked_language_ = false;
 };

@@ -55,6 +55,7 @@ void check_logging(Report& report, Messages& messages, IPluginCreatorV3One& crea
   bool const same_major = plugin_major == NV_TENSORRT_MAJOR;
   report.check(logged.empty() != same_major && printed.empty() == same_major,
                same_major ? "same major version: the logger is used" : "other major version: stderr is used");
+  report.check(!messages.finder()->asked_language(), "no function of another version's table is called");
 }
 
 void check_library(Report& report, IPluginRegistry& registry, char const* path, int32_t plugin_major) {

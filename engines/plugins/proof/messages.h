@@ -16,7 +16,7 @@ class Messages {
     dup2(fileno(file_), STDERR_FILENO);
   }
 
-  nvinfer1::ILoggerFinder* finder() { return &logger_; }
+  RecordingLogger* finder() { return &logger_; }
 
   std::string take_logged() { return logger_.take(); }
 
