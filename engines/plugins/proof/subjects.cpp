@@ -117,6 +117,7 @@ Subject dcnv2_subject() {
       dcnv2_call(x, {16, 12, 5, 2}, 2, 4, {3, 2}, {2, 0}, {2, 3}),
       dcnv2_call(x, {24, 1, 3, 3}, 24, 1, {2, 2}, {1, 1}, {2, 2}),
       dcnv2_call({1, 8, 7, 7}, {8, 8, 7, 7}, 1, 8, {1, 1}, {0, 0}, {1, 1}),
+      dcnv2_call({1, 8, 17, 29}, {8, 8, 4, 16}, 1, 1, {1, 1}, {0, 0}, {1, 1}),
       dcnv2_call({1, 4, 1, 9}, {6, 4, 1, 1}, 1, 1, {5, 4}, {0, 0}, {1, 1}),
   };
   Call const good = dcnv2_call(x, weight, 1, 2, {2, 1}, {1, 0}, {1, 2});
@@ -135,6 +136,7 @@ Subject dcnv2_subject() {
       with_input(dcnv2_call(x, {16, 12, 3, 3}, 2, 1, {1, 1}, {1, 1}, {1, 1}), 3, {15, 12, 3, 3}, "group"),
       with_input(dcnv2_call({1, 9, 7, 7}, {4, 4, 3, 3}, 2, 1, {1, 1}, {1, 1}, {1, 1}), 4, {4}, "group"),
   };
+  subject.bad_calls.push_back({dcnv2_call({1, 8, 17, 29}, {8, 8, 5, 13}, 1, 1, {1, 1}, {0, 0}, {1, 1}), "weight"});
   BadCall swapped{good, "y"};
   std::swap(swapped.call.output[2], swapped.call.output[3]);
   subject.bad_calls.push_back(swapped);

@@ -4,6 +4,8 @@
 namespace edgefas {
 namespace {
 
+static_assert(kMaxTaps == kMostTaps, "what the plugin allows is what the kernels can do");
+
 Type type_of(bool half) { return half ? Type::kF16 : Type::kF32; }
 
 }  // namespace

@@ -11,6 +11,8 @@
 
 namespace edgefas {
 
+constexpr int32_t kMaxTaps = 64;  // of EdgefasDCNv2's kernel, kh * kw
+
 struct BteCall {
   int32_t batch, channels, height, width;
   float alpha, epsilon;

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "launchers.h"
+
 namespace edgefas {
 namespace {
 
@@ -81,6 +83,10 @@ std::string check_dcnv2_shapes(Dcnv2Fields const& fields, std::array<Dims, 5> co
   auto const& [x, offset, mask, weight, bias] = inputs;
   if (weight.d[0] == 0) {
     return "weight has shape " + text(weight) + "; sizes must be positive";
+  }
+  if (times(weight.d[2], weight.d[3]) > kMaxTaps) {
+    return "weight has shape " + text(weight) + "; a kernel of at most " + std::to_string(kMaxTaps) +
+           " taps (kh * kw) is allowed";
   }
   int64_t const batch = x.d[0], channels = x.d[1], out_channels = weight.d[0];
   for (auto const& error : {check_divides("group", fields.group, "channels of x", channels),
