@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import shutil
 import subprocess
@@ -86,6 +87,14 @@ def test_a_changed_source_changes_its_hash(tmp_path: Path) -> None:
         before = after
     (copy / "tensorrt" / "another.cpp").touch()
     assert source_hashes(copy).keys() - before.keys() == {"tensorrt/another.cpp"}
+
+
+def test_what_boards_compile_is_package_data() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    patterns = [pattern.strip() for pattern in config["options.package_data"]["*"].split(",")]
+    names = [name for name in source_hashes() if not name.endswith(".py")]
+    assert [name for name in names if not any(Path("x", name).match(pattern) for pattern in patterns)] == []
 
 
 def test_every_bug_can_still_be_planted(tmp_path: Path) -> None:
