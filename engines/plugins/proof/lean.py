@@ -48,8 +48,8 @@ def static_cuda_runtime(cache: Path, cuda: str, processor: str) -> Path:
 def _from_wheel(cache: Path, requirement: str, processor: str, pattern: str) -> list[Path]:
     """The wheel's files of that name, unpacked flat into a folder of their own."""
     folder = cache / f"{requirement.replace('==', '-').rstrip('.*')}-{processor}"
-    if folder.is_dir():
-        return sorted(folder.glob(pattern))
+    if found := sorted(folder.glob(pattern)):
+        return found
     print_line(f"downloading {requirement} for {processor}")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += [f"--platform={platform}" for platform in PLATFORMS[processor]]
@@ -65,7 +65,9 @@ def _from_wheel(cache: Path, requirement: str, processor: str, pattern: str) -> 
             for name in archive.namelist():
                 if Path(name).match(pattern):
                     (filling / Path(name).name).write_bytes(archive.read(name))
-    return sorted(folder.glob(pattern))
+    if found := sorted(folder.glob(pattern)):
+        return found
+    raise DownloadError(f"{requirement} for {processor} holds no {pattern}; bring LEAN_VERSIONS up to date")
 
 
 def print_line(text: str) -> None:

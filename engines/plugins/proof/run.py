@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from edgefas.engines.plugins.proof.lean import LEAN_VERSIONS, lean_runtime, prin
 from edgefas.engines.plugins.proof.planted import BUGS, Bug
 from edgefas.engines.plugins.proof.result import Failure, Run
 from edgefas.engines.plugins.proof.workshop import CROSS, CROSS_APT_TEXT, NATIVE, Headers, Processor, Workshop
+from edgefas.errors import UsageError
 
 EXPORTED = {"getCreators", "setLoggerFinder"}
 SYMBOLS_STEP = "symbols"
@@ -46,6 +48,8 @@ def prove(headers: Sequence[Headers], cache: Path) -> Proof:
     Raises:
         PluginBuildError, DownloadError, UsageError: something is missing.
     """
+    if platform.machine() != NATIVE.name:
+        raise UsageError(f"this machine is {platform.machine()}; the proof is made on {NATIVE.name}, also for boards")
     workshop = Workshop(cache, headers)
     left_out = [
         f"runtime {version}: give headers of TensorRT {major} too"
