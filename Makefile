@@ -6,7 +6,7 @@ DEMO := .venv-demo/bin
 # Not tensorrt and jetson: no test installs them, and they come with the GPU's own CUDA.
 PINNED_EXTRAS := $(foreach extra,cpu realsense export train dev,--extra $(extra))
 
-.PHONY: help demo test test-all lint setup demo-setup demo-model coverage docs constraints clean
+.PHONY: help demo test test-all lint setup demo-setup demo-model coverage docs constraints plugin-proof clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo 'make test-all     the same with the slow tests (some need the network)'
 	@echo 'make demo-model   train, quantise and pack the shipped demo model again'
 	@echo 'make coverage     default tests with branch coverage'
+	@echo 'make plugin-proof TENSORRT_INCLUDE_DIR="DIR ..."  load the TensorRT plugins into the real lean runtimes (network, no GPU)'
 	@echo 'make docs         build the documentation site into site/'
 	@echo 'make constraints  resolve the pinned versions again (network)'
 	@echo 'make clean        remove the environments and everything built'
@@ -61,6 +62,10 @@ constraints: setup
 	  | grep -vE '^(nvidia-|cuda-|triton|colorama|pyreadline3)' > constraints.new
 	(echo '# Exact versions for every supported Python; made by `make constraints`.'; cat constraints.new) > constraints.txt
 	rm constraints.new
+
+# DIR: the folder of NvInfer.h of one TensorRT release; several make one proof.
+plugin-proof: setup
+	@$(BIN)/python -m edgefas.engines.plugins.proof $(TENSORRT_INCLUDE_DIR)
 
 clean:
 	rm -rf .venv .venv-demo .cache build dist site demo_out .mypy_cache .ruff_cache .pytest_cache .coverage

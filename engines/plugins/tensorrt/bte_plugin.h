@@ -1,0 +1,38 @@
+#pragma once
+
+#include "plugin.h"
+
+namespace edgefas {
+
+struct BteFields {
+  float alpha{};
+  float epsilon{};
+};
+
+// y = x * sigmoid(alpha * (|Sobel(mean of x over channels)| + epsilon))
+class BtePlugin final : public Plugin<BtePlugin> {
+ public:
+  using Fields = BteFields;
+  static constexpr char const* kName = "EdgefasBTE";
+  static constexpr int32_t kInputs = 1;
+
+  explicit BtePlugin(BteFields const& fields) : fields_{fields} {}
+  static std::vector<Field> table_of(BteFields& fields);
+  std::vector<Field> table() { return table_of(fields_); }
+  BteFields const& fields() const { return fields_; }
+  std::string check_shapes(std::array<nvinfer1::Dims, kInputs> const& inputs, nvinfer1::Dims const* output) const;
+
+  int32_t getOutputShapes(nvinfer1::DimsExprs const* inputs, int32_t input_count, nvinfer1::DimsExprs const*, int32_t,
+                          nvinfer1::DimsExprs* outputs, int32_t output_count,
+                          nvinfer1::IExprBuilder& builder) noexcept override;
+  bool supportsFormatCombination(int32_t position, nvinfer1::DynamicPluginTensorDesc const* tensors,
+                                 int32_t input_count, int32_t output_count) noexcept override;
+  int32_t enqueue(nvinfer1::PluginTensorDesc const* input_descs, nvinfer1::PluginTensorDesc const* output_descs,
+                  void const* const* inputs, void* const* outputs, void* workspace,
+                  cudaStream_t stream) noexcept override;
+
+ private:
+  BteFields fields_;
+};
+
+}  // namespace edgefas
