@@ -37,7 +37,7 @@ from edgefas.engines.runtime import Engine, load_engine
 from edgefas.files import write_atomically
 from edgefas.models.weights import load_checkpoint
 from edgefas.training.calibration_set import F32, score_with, write_calibration_set
-from edgefas.training.loop import CHECKPOINT, train
+from edgefas.training.loop import CHECKPOINT, HISTORY, train
 from edgefas.training.metrics import equal_error_threshold
 from edgefas.training.recipe import Recipe, load_recipe
 from edgefas.training.simulated import Samples, samples_for
@@ -186,7 +186,7 @@ def main(
         for name, path in zip(names, checkpoints[1:], strict=True):
             if not path.is_file():
                 train(branch_recipe(name), path.parent, cache, report=report_to(progress, f"{name}: "))
-            epochs[name] = json.loads((path.parent / "recipe.json").read_text())["epochs"]
+            epochs[name] = len((path.parent / HISTORY).read_text().splitlines())
         data = load_recipe(RECIPE).data
         for path in checkpoints:
             spec = load_checkpoint(path).input_spec
@@ -222,7 +222,8 @@ def _markdown(document: dict[str, Any], rows: list[Row]) -> str:
         "",
         f"`{document['command']}` on {document['cpu']}.",
         "",
-        "| model | form | MB | ms, min / median | BPCER | APCER, worst species | decisions changed | max \\|Δ\\| | centred SQNR dB |",
+        "| model | form | MB | ms, min / median | BPCER | APCER, worst species | decisions changed | max \\|Δ\\| "
+        "| centred SQNR dB |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
