@@ -98,6 +98,7 @@ def _translated(model: nn.Module, spec: InputSpec, opset: int) -> onnx.ModelProt
         model = _with_features(model)
     batch = torch.export.Dim("N", min=1, max=1024)
     logging.getLogger("onnxscript").setLevel(logging.WARNING)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is missing
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -6,13 +6,18 @@ process that may be lost. Exit 0: it opens; 1: librealsense refuses it, and says
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from edgefas.sensors.realsense.sdk import load
 
+LIMIT_S = 15
+"""The one who asks waits less long; this ends the process even if he is gone."""
+
 
 def main(path: str) -> int:
     """Exit code."""
+    signal.alarm(LIMIT_S)  # its default action ends a process that is deep inside librealsense, too
     rs = load()
     config = rs.config()
     try:
