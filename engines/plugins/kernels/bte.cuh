@@ -30,6 +30,7 @@ struct BteTile {
 };
 
 constexpr int32_t kBteWholeMap = 256;
+__host__ __device__ constexpr int32_t bte_threads(bool tiled) { return tiled ? 256 : 1024; }
 constexpr int32_t kBteMostGroups = 16;
 
 __device__ inline float sobel_gate(float const* mean, int32_t pitch, float alpha, float epsilon) {
@@ -40,15 +41,38 @@ __device__ inline float sobel_gate(float const* mean, int32_t pitch, float alpha
   return 1.0f / (1.0f + expf(-alpha * (sqrtf(gx * gx + gy * gy) + epsilon)));
 }
 
-template <typename T, int kWidth, bool kChannelsLast, int kThreads, int kHold>
+// Partial sums in shared memory, [lanes][pixels], of threads that share the channels of a pixel. Where those are many,
+// `fold` leaves kBteMostGroups of them, and a barrier must lie between it and `total`.
+struct BteSums {
+  float* partial;
+  int32_t lanes, pixels;
+
+  __device__ bool many() const { return lanes > kBteMostGroups; }
+
+  __device__ void fold() const {
+    for (int32_t i = threadIdx.x; i < pixels * kBteMostGroups; i += blockDim.x) {
+      float sum = partial[i];
+      for (int32_t lane = i / pixels + kBteMostGroups; lane < lanes; lane += kBteMostGroups) {
+        sum += partial[lane * pixels + i % pixels];
+      }
+      partial[i] = sum;  // no other thread reads it before the barrier
+    }
+  }
+
+  __device__ float total(int32_t pixel) const {
+    float sum = 0.0f;
+    for (int32_t lane = 0; lane < least(lanes, kBteMostGroups); ++lane) sum += partial[lane * pixels + pixel];
+    return sum;
+  }
+};
+
+template <typename T, int kWidth, bool kChannelsLast>
 struct BteBlock {
   static constexpr int32_t kPixels = kChannelsLast ? 1 : kWidth;  // of a cell
 
   BteShape shape;
   BteTile tile;
   int32_t x0, y0;  // of the rectangle
-  float* partial;  // [lanes][pixels]: sums of the threads that share a cell
-  float* mean;     // [tile.height + 2][tile.width + 2]; zero outside the map
 
   // Packs along the channels of a cell, and the distance from one to the next.
   __device__ int32_t packs() const { return kChannelsLast ? shape.channels / kWidth : shape.channels; }
@@ -68,82 +92,50 @@ struct BteBlock {
     for (int32_t i = 0; i < kWidth; ++i) sum[kChannelsLast ? 0 : i] += to_float(pack.values[i]);
   }
 
-  __device__ void put_partial(float const (&sum)[kPixels], int32_t lane, int32_t cell, int32_t cells) const {
+  __device__ static void put(BteSums const& sums, float const (&sum)[kPixels], int32_t lane, int32_t cell) {
 #pragma unroll
-    for (int32_t i = 0; i < kPixels; ++i) partial[(lane * cells + cell) * kPixels + i] = sum[i];
+    for (int32_t i = 0; i < kPixels; ++i) sums.partial[lane * sums.pixels + cell * kPixels + i] = sum[i];
   }
 
-  // Adds the partial sums of each pixel, in two steps if many threads shared a cell, and writes means where
-  // `mean_index(pixel)` says, unless that is negative. All threads call it; the partial sums are free afterwards.
-  template <typename Index>
-  __device__ void reduce(int32_t lanes, int32_t pixels, Index mean_index) const {
-    int32_t groups = lanes;
-    __syncthreads();
-    if (lanes > kBteMostGroups) {
-      groups = kBteMostGroups;
-      for (int32_t i = threadIdx.x; i < pixels * groups; i += kThreads) {
-        float sum = partial[i];
-        for (int32_t lane = i / pixels + groups; lane < lanes; lane += groups) {
-          sum += partial[lane * pixels + i % pixels];
-        }
-        partial[i] = sum;  // read by no other thread before the barrier
-      }
-      __syncthreads();
+  // Where a cell of the rim lies: the rows above and below, corners included, then left and right.
+  __device__ void halo_place(int32_t cell, int32_t* row, int32_t* column) const {
+    int32_t const across = tile.width / kPixels + 2;
+    int32_t const side = cell - 2 * across;
+    if (side < 0) {
+      *row = cell < across ? -1 : tile.height;
+      *column = (cell % across - 1) * kPixels;
+    } else {
+      *row = side / 2;
+      *column = side % 2 ? tile.width : -kPixels;
     }
-    for (int32_t pixel = threadIdx.x; pixel < pixels; pixel += kThreads) {
-      float sum = 0.0f;
-      for (int32_t group = 0; group < groups; ++group) sum += partial[group * pixels + pixel];
-      int32_t const index = mean_index(pixel);
-      if (index >= 0) mean[index] = sum / static_cast<float>(shape.channels);
-    }
-    __syncthreads();
   }
 
-  // Means of the cells around the rectangle: the rows above and below, corners included, then left and right.
-  __device__ void halo_means(T const* image) const {
-    int32_t const columns = tile.width / kPixels;
-    int32_t const cells = 2 * (columns + 2) + 2 * tile.height;
-    auto const place = [&](int32_t cell, int32_t* row, int32_t* column) {
-      int32_t const side = cell - 2 * (columns + 2);
-      if (side < 0) {
-        *row = cell < columns + 2 ? -1 : tile.height;
-        *column = (cell % (columns + 2) - 1) * kPixels;
-      } else {
-        *row = side / 2;
-        *column = side % 2 ? tile.width : -kPixels;
-      }
-    };
-    int32_t const cell = kChannelsLast ? threadIdx.x / tile.halo_lanes : threadIdx.x % cells;
-    int32_t const lane = kChannelsLast ? threadIdx.x % tile.halo_lanes : threadIdx.x / cells;
-    if (cell < cells && lane < tile.halo_lanes) {
-      float sum[kPixels] = {};
-      int32_t row, column;
-      place(cell, &row, &column);
-      int32_t const start = cell_start(row, column);
-      if (start >= 0) {
+  __device__ void sum_halo(BteSums const& sums, T const* image) const {
+    int32_t const cells = sums.pixels / kPixels;
+    int32_t const cell = kChannelsLast ? threadIdx.x / sums.lanes : threadIdx.x % cells;
+    int32_t const lane = kChannelsLast ? threadIdx.x % sums.lanes : threadIdx.x / cells;
+    if (cell >= cells || lane >= sums.lanes) return;
+    float sum[kPixels] = {};
+    int32_t row, column;
+    halo_place(cell, &row, &column);
+    int32_t const start = cell_start(row, column);
+    if (start >= 0) {
 #pragma unroll 4
-        for (int32_t i = lane; i < packs(); i += tile.halo_lanes) {
-          add(sum, load_pack<T, kWidth>(image + start + i * stride()));
-        }
-      }
-      put_partial(sum, lane, cell, cells);
+      for (int32_t i = lane; i < packs(); i += sums.lanes) add(sum, load_pack<T, kWidth>(image + start + i * stride()));
     }
-    reduce(tile.halo_lanes, cells * kPixels, [&](int32_t pixel) {
-      int32_t row, column;
-      place(pixel / kPixels, &row, &column);
-      column += pixel % kPixels;
-      bool const wanted = column >= -1 && column <= tile.width && cell_start(row, column) >= 0;
-      return wanted ? (row + 1) * (tile.width + 2) + column + 1 : -1;
-    });
+    put(sums, sum, lane, cell);
   }
 };
 
-// Grid: batch * down * across * split blocks of kThreads; shared memory: bte_shared_bytes.
-template <typename T, int kWidth, bool kChannelsLast, int kThreads, int kHold>
-__global__ void __launch_bounds__(kThreads)
+// kTiled: the map is more than one rectangle, so there is a rim. Grid: batch * down * across * split blocks of
+// bte_threads; shared memory: bte_shared_bytes.
+template <typename T, int kWidth, bool kChannelsLast, bool kTiled>
+__global__ void __launch_bounds__(bte_threads(kTiled), kTiled ? 2 : 1)
     bte_kernel(BteShape shape, BteTile tile, float alpha, float epsilon, T const* x, T* y) {
-  using Block = BteBlock<T, kWidth, kChannelsLast, kThreads, kHold>;
+  using Block = BteBlock<T, kWidth, kChannelsLast>;
   constexpr int32_t kPixels = Block::kPixels;
+  constexpr int32_t kThreads = bte_threads(kTiled);
+  constexpr int32_t kHold = kTiled ? 16 : 4;
 
   int32_t index = blockIdx.x;
   int32_t const part = index % tile.split;
@@ -155,12 +147,7 @@ __global__ void __launch_bounds__(kThreads)
   x += image;
   y += image;
 
-  int32_t const pitch = tile.width + 2;
-  float* partial = reinterpret_cast<float*>(shared_bytes());
-  float* mean = partial + kThreads * kPixels;
-  float* gate = mean + (tile.height + 2) * pitch;
-  Block const block{shape, tile, x0, y0, partial, mean};
-
+  Block const block{shape, tile, x0, y0};
   int32_t const pixels = tile.width * tile.height;
   int32_t const cells = pixels / kPixels;
   // Neighbouring threads read neighbouring packs: of pixels in linear layout, of channels in channels-last layout.
@@ -172,32 +159,58 @@ __global__ void __launch_bounds__(kThreads)
   int32_t const packs = block.packs();
   int32_t const stride = block.stride();
 
+  float* free = reinterpret_cast<float*>(shared_bytes());
+  BteSums const sums{free, tile.lanes, pixels};
+  free += kThreads * kPixels;
+  BteSums const halo{free, tile.halo_lanes, (2 * (tile.width / kPixels + 2) + 2 * tile.height) * kPixels};
+  if constexpr (kTiled) free += kThreads * kPixels;
+  int32_t const pitch = tile.width + 2;
+  float* mean = free;  // [tile.height + 2][pitch]; zero outside the map
+  float* gate = mean + (tile.height + 2) * pitch;
+
   for (int32_t i = threadIdx.x; i < (tile.height + 2) * pitch; i += kThreads) mean[i] = 0.0f;
+
+  // Of the packs of a cell a lane takes every tile.lanes-th, from its own on.
+  int64_t const step = static_cast<int64_t>(tile.lanes) * stride;
+  int64_t const own_start = start + static_cast<int64_t>(lane) * stride;
+  int32_t const own = start < 0 ? 0 : (packs - lane + tile.lanes - 1) / tile.lanes;
 
   Pack<T, kWidth> held[kHold];
   float sum[kPixels] = {};
-  if (start >= 0) {
+  T const* from = x + own_start;
 #pragma unroll
-    for (int32_t k = 0; k < kHold; ++k) {
-      int32_t const i = lane + k * tile.lanes;
-      if (i < packs) held[k] = load_pack<T, kWidth>(x + start + i * stride);
-    }
+  for (int32_t k = 0; k < kHold; ++k, from += step) {
+    if (k < own) held[k] = load_pack<T, kWidth>(from);
+  }
+  if constexpr (kTiled) block.sum_halo(halo, x);  // while those loads are on their way
 #pragma unroll
-    for (int32_t k = 0; k < kHold; ++k) {
-      if (lane + k * tile.lanes < packs) Block::add(sum, held[k]);
-    }
+  for (int32_t k = 0; k < kHold; ++k) {
+    if (k < own) Block::add(sum, held[k]);
+  }
 #pragma unroll 4
-    for (int32_t i = lane + kHold * tile.lanes; i < packs; i += tile.lanes) {
-      Block::add(sum, load_pack<T, kWidth>(x + start + i * stride));
+  for (int32_t k = kHold; k < own; ++k, from += step) Block::add(sum, load_pack<T, kWidth>(from));
+  if (shares) Block::put(sums, sum, lane, cell);
+  __syncthreads();
+  if constexpr (!kTiled) {  // only a small map has few cells, hence many lanes
+    if (sums.many()) {
+      sums.fold();
+      __syncthreads();
     }
   }
-  if (shares) block.put_partial(sum, lane, cell, cells);
-  block.reduce(tile.lanes, pixels, [&](int32_t pixel) {
-    int32_t const row = pixel / tile.width;
-    int32_t const column = pixel % tile.width;
-    return block.cell_start(row, column) >= 0 ? (row + 1) * pitch + column + 1 : -1;
-  });
-  if (tile.across > 1 || tile.down > 1) block.halo_means(x);
+  auto const put_mean = [&](int32_t row, int32_t column, float total) {
+    if (block.cell_start(row, column) < 0) return;
+    mean[(row + 1) * pitch + column + 1] = total / static_cast<float>(shape.channels);
+  };
+  for (int32_t i = threadIdx.x; i < pixels; i += kThreads) put_mean(i / tile.width, i % tile.width, sums.total(i));
+  if constexpr (kTiled) {
+    for (int32_t i = threadIdx.x; i < halo.pixels; i += kThreads) {
+      int32_t row, column;
+      block.halo_place(i / kPixels, &row, &column);
+      column += i % kPixels;  // a pack reaches beyond the rim
+      if (column >= -1 && column <= tile.width) put_mean(row, column, halo.total(i));
+    }
+  }
+  __syncthreads();
 
   for (int32_t i = threadIdx.x; i < pixels; i += kThreads) {
     gate[i] = sobel_gate(mean + (i / tile.width + 1) * pitch + i % tile.width + 1, pitch, alpha, epsilon);
@@ -205,35 +218,32 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
 
   if (start < 0) return;
-  float own[kPixels];
+  float factors[kPixels];
 #pragma unroll
-  for (int32_t i = 0; i < kPixels; ++i) own[i] = gate[first_pixel + i];
-  auto const apply = [&](int32_t i, Pack<T, kWidth> pack) {
+  for (int32_t i = 0; i < kPixels; ++i) factors[i] = gate[first_pixel + i];
+  auto const apply = [&](int32_t k, Pack<T, kWidth> pack) {
 #pragma unroll
-    for (int32_t j = 0; j < kWidth; ++j) {
-      pack.values[j] = from_float<T>(to_float(pack.values[j]) * own[kChannelsLast ? 0 : j]);
+    for (int32_t i = 0; i < kWidth; ++i) {
+      pack.values[i] = from_float<T>(to_float(pack.values[i]) * factors[kChannelsLast ? 0 : i]);
     }
-    store_pack<T, kWidth>(y + start + i * stride, pack);
+    store_pack<T, kWidth>(y + own_start + k * step, pack);
   };
   int32_t const rounds = ceil_div(packs, tile.lanes);
   int32_t const first = part * rounds / tile.split;
-  int32_t const last = (part + 1) * rounds / tile.split;
+  int32_t const last = least((part + 1) * rounds / tile.split, own);
 #pragma unroll
   for (int32_t k = 0; k < kHold; ++k) {
-    int32_t const i = lane + k * tile.lanes;
-    if (k >= first && k < last && i < packs) apply(i, held[k]);
+    if (k >= first && k < last) apply(k, held[k]);
   }
 #pragma unroll 4
-  for (int32_t k = greatest(kHold, first); k < last; ++k) {
-    int32_t const i = lane + k * tile.lanes;
-    if (i < packs) apply(i, load_pack<T, kWidth>(x + start + i * stride));
-  }
+  for (int32_t k = greatest(kHold, first); k < last; ++k) apply(k, load_pack<T, kWidth>(x + own_start + k * step));
 }
 
-template <int kPixels, int kThreads>
+template <int kPixels, bool kTiled>
 constexpr int32_t bte_shared_bytes(BteTile const& tile) {
+  int32_t const sums = bte_threads(kTiled) * kPixels * (kTiled ? 2 : 1);
   int32_t const means = (tile.width + 2) * (tile.height + 2);
-  return static_cast<int32_t>(sizeof(float)) * (kThreads * kPixels + means + tile.width * tile.height);
+  return static_cast<int32_t>(sizeof(float)) * (sums + means + tile.width * tile.height);
 }
 
 }  // namespace edgefas

@@ -9,18 +9,22 @@
 // A weight of 0 times an element that is not finite is NaN: a broken map spreads, it does not vanish.
 #pragma once
 
+#include <cuda_pipeline_primitives.h>
+
 #include "mma.cuh"
 #include "sampling.cuh"
 
 namespace edgefas {
 
-// kTileRows output channels times kTileColumns pixels per block, shared out to kWarpsRows x kWarpsColumns warps; kWarpsDeep
-// warps take a part of each chunk of k and their sums are added at the end. A chunk is kChunkBytes of one row.
-template <typename T, int kTileRows, int kTileColumns, int kWarpsRows, int kWarpsColumns, int kWarpsDeep, int kChunkBytes>
+// kTileRows output channels times kTileColumns pixels per block, for kWarpsRows x kWarpsColumns warps; kWarpsDeep of
+// these take a part of each chunk of k, and their sums are added at the end. A chunk is kChunkBytes of one row.
+template <typename T, int kTileRows, int kTileColumns, int kWarpsRows, int kWarpsColumns, int kWarpsDeep,
+          int kChunkBytes>
 struct Dcnv2Tile {
   static constexpr int32_t kRows = kTileRows;
   static constexpr int32_t kColumns = kTileColumns;
   static constexpr int32_t kThreads = 32 * kWarpsRows * kWarpsColumns * kWarpsDeep;
+  static constexpr int32_t kBlocks = kThreads > 128 ? 2 : 3;  // at once on a multiprocessor, for its registers
   static constexpr int32_t kDepth = kChunkBytes / static_cast<int32_t>(sizeof(T));
   static constexpr int32_t kPack = kPackWidth<T>;
   static constexpr int32_t kPitch = kDepth + kPack;  // 4 words more: the lanes of a warp meet 32 different banks
@@ -44,9 +48,11 @@ struct Dcnv2Tile {
   }
 };
 
-// Many pixels: each sample is gathered once for up to 128 output channels.
+// Many pixels: each sample is gathered once for up to 128 or 192 output channels, whichever needs fewer passes.
 template <typename T>
 using Dcnv2Large = Dcnv2Tile<T, 128, 64, 4, 2, 1, 64>;
+template <typename T>
+using Dcnv2Tall = Dcnv2Tile<T, 192, 64, 4, 2, 1, 64>;
 // Few pixels (7x7 at batch 1): small tiles for many processors, a long k dealt out to four warps.
 template <typename T>
 using Dcnv2Small = Dcnv2Tile<T, 32, 16, 1, 1, 4, 256>;
@@ -58,21 +64,22 @@ struct Dcnv2Loader {
   T const* weight;  // of the block's first output channel
   SampleTable<Tile::kColumns> table;
   PatchSteps steps;
-  int32_t rows;       // output channels of the group from there on
-  int32_t depth;      // k of a whole group
-  bool aligned;       // a pack of weights may be loaded at multiples of kPack
+  int32_t rows;   // output channels of the group from there on
+  int32_t depth;  // k of a whole group
+  bool aligned;   // a pack of weights may be loaded at multiples of kPack
   Patch<T> patches[Tile::kRun];
-  Pack<T, Tile::kPack> packs[Tile::kWeightPacks];
 
-  // Starts the loads of weights and pixels for k in [first, last), at most a chunk; `channel_of_zero` is that of k = 0.
-  __device__ void fetch(int32_t first, int32_t last, int32_t channel_of_zero) {
+  // Starts the loads for k in [first, last), at most a chunk: weights go to shared memory by themselves, pixels into
+  // registers. `channel_of_zero` is that of k = 0.
+  __device__ void fetch(int32_t first, int32_t last, int32_t channel_of_zero, T* weights_tile) {
 #pragma unroll
     for (int32_t i = 0; i < Tile::kWeightPacks; ++i) {
       int32_t const place = i * Tile::kThreads + threadIdx.x;
       int32_t const row = place / (Tile::kDepth / Tile::kPack);
-      int32_t const k = first + place % (Tile::kDepth / Tile::kPack) * Tile::kPack;
-      packs[i] = weights(row, k, last);
+      int32_t const k = place % (Tile::kDepth / Tile::kPack) * Tile::kPack;
+      copy_weights(weights_tile + row * Tile::kPitch + k, row, first + k, last);
     }
+    __pipeline_commit();
     int32_t const taps = shape.kernel_h * shape.kernel_w;
     int32_t const plane = shape.height * shape.width;
     int32_t const k = first + run_start();
@@ -91,15 +98,8 @@ struct Dcnv2Loader {
     }
   }
 
-  // Weighs what `fetch` loaded and puts both tiles into shared memory.
-  __device__ void store(T* weights_tile, T* samples_tile, int32_t first) const {
-#pragma unroll
-    for (int32_t i = 0; i < Tile::kWeightPacks; ++i) {
-      int32_t const place = i * Tile::kThreads + threadIdx.x;
-      int32_t const row = place / (Tile::kDepth / Tile::kPack);
-      int32_t const k = place % (Tile::kDepth / Tile::kPack) * Tile::kPack;
-      store_pack<T, Tile::kPack>(weights_tile + row * Tile::kPitch + k, packs[i]);
-    }
+  // Weighs what `fetch` loaded, puts it into shared memory and waits for the weights.
+  __device__ void store(T* samples_tile, int32_t first) const {
     int32_t const taps = shape.kernel_h * shape.kernel_w;
     int32_t const pixel = threadIdx.x % Tile::kColumns;
     int32_t tap = (first + run_start()) % taps;
@@ -112,29 +112,34 @@ struct Dcnv2Loader {
         pack.values[j] = from_float<T>(patches[i + j].weigh(table.weights[tap * Tile::kColumns + pixel]));
         tap = tap + 1 == taps ? 0 : tap + 1;
       }
-      store_pack<T, Tile::kPack>(to + i, pack);
+      store_shared(to + i, pack);
     }
+    __pipeline_wait_prior(0);
   }
 
  private:
   __device__ static int32_t run_start() { return threadIdx.x / Tile::kColumns * Tile::kRun; }
 
-  __device__ Pack<T, Tile::kPack> weights(int32_t row, int32_t k, int32_t last) const {
+  // One pack of a row of weights, zero outside the result and from `last` on.
+  __device__ void copy_weights(T* to, int32_t row, int32_t k, int32_t last) const {
+    bool const inside = row < rows && k < last;
+    T const* from = inside ? weight + row * depth + k : weight;
+    if (aligned && (!inside || k + Tile::kPack <= last)) {
+      __pipeline_memcpy_async(to, from, sizeof(Pack<T, Tile::kPack>), inside ? 0 : sizeof(Pack<T, Tile::kPack>));
+      return;
+    }
     Pack<T, Tile::kPack> pack = {};
-    if (row >= rows || k >= last) return pack;
-    T const* from = weight + row * depth + k;
-    if (aligned && k + Tile::kPack <= last) return load_pack<T, Tile::kPack>(from);
 #pragma unroll
     for (int32_t i = 0; i < Tile::kPack; ++i) {
-      if (k + i < last) pack.values[i] = from[i];
+      if (inside && k + i < last) pack.values[i] = from[i];
     }
-    return pack;
+    store_shared(to, pack);
   }
 };
 
 // Grid: pixels of the batch / kColumns, groups * (output channels of a group / kRows), both rounded up.
 template <typename T, typename Tile>
-__global__ void __launch_bounds__(Tile::kThreads)
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     dcnv2_gemm(Dcnv2Shape shape, T const* x, T const* offset, T const* mask, T const* weight, T const* bias, T* y) {
   int32_t const taps = shape.kernel_h * shape.kernel_w;
   int32_t const channels = shape.channels / shape.groups;
@@ -159,10 +164,9 @@ __global__ void __launch_bounds__(Tile::kThreads)
   T* samples = weights + 2 * Tile::kWeights;
   auto table = SampleTable<Tile::kColumns>::at(reinterpret_cast<unsigned char*>(weights + Tile::kBuffers), taps);
   T const* block_weight = weight + first_output * depth;
-  bool const aligned =
-      depth % Tile::kPack == 0 && reinterpret_cast<uintptr_t>(weight) % (Tile::kPack * sizeof(T)) == 0;
-  Dcnv2Loader<T, Tile> loader{shape,     x,       block_weight, table, patch_steps(shape), outputs - first_row,
-                              depth,     aligned, {},           {}};
+  bool const aligned = depth % Tile::kPack == 0 && reinterpret_cast<uintptr_t>(weight) % (Tile::kPack * sizeof(T)) == 0;
+  Dcnv2Loader<T, Tile> loader{shape,   x, block_weight, table, patch_steps(shape), outputs - first_row, depth,
+                              aligned, {}};
 
   float acc[Tile::kRowPieces][Tile::kColumnPieces][4] = {};
   int32_t const shared_by = shape.channels / shape.deformable_groups;  // channels of a deformable group
@@ -174,19 +178,17 @@ __global__ void __launch_bounds__(Tile::kThreads)
     int32_t k = channel * taps;
     table.fill(shape, offset, mask, first_pixel, deformable);
     loader.aligned = aligned && k % Tile::kPack == 0;
-    loader.fetch(k, last, group * channels);
-    loader.store(weights, samples, k);
+    loader.fetch(k, last, group * channels, weights);
+    loader.store(samples, k);
     __syncthreads();
     for (int32_t buffer = 0; k < last; buffer ^= 1, k += Tile::kDepth) {
       bool const more = k + Tile::kDepth < last;
-      if (more) loader.fetch(k + Tile::kDepth, last, group * channels);
+      int32_t const other = buffer ^ 1;
+      if (more) loader.fetch(k + Tile::kDepth, last, group * channels, weights + other * Tile::kWeights);
       multiply<Tile::kWarpDepth, Tile::kPitch>(
           acc, weights + buffer * Tile::kWeights + warp_row * Tile::kPitch + warp_depth,
           samples + buffer * Tile::kSamples + warp_column * Tile::kPitch + warp_depth, lane, warp_rows);
-      if (more) {
-        int32_t const other = buffer ^ 1;
-        loader.store(weights + other * Tile::kWeights, samples + other * Tile::kSamples, k + Tile::kDepth);
-      }
+      if (more) loader.store(samples + other * Tile::kSamples, k + Tile::kDepth);
       __syncthreads();
     }
     channel = next;

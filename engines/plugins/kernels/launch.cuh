@@ -1,8 +1,9 @@
 // The launchers: what callers (TensorRT, PyTorch, tests) use. They check, pick a kernel and its grid, and launch once.
 //
-// Pointers are device pointers; outputs do not overlap inputs. A shape that is not legal, or more than 2^31 - 1
-// elements in a tensor, gives cudaErrorInvalidValue and launches nothing. Nothing is allocated and no state is kept:
-// any number of streams may call at a time.
+// Pointers are device pointers; outputs do not overlap inputs. A shape that is not legal, or more than kMostElements in
+// a tensor, gives cudaErrorInvalidValue and launches nothing. Nothing is allocated and no state is kept:
+// any number of streams may call at a time. Which kernel a shape gets, and how many blocks, was chosen by reasoning:
+// none of this was timed on a GPU.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -15,11 +16,14 @@ namespace edgefas {
 enum class Type { kF32, kF16 };
 enum class Layout { kLinear, kChannelsLast };
 
-constexpr int32_t kMostTaps = 64;  // of DCNv2; their samples fit into shared memory
+constexpr int32_t kMostTaps = 64;                         // of DCNv2; their samples fit into shared memory
+constexpr int32_t kMostElements = INT32_MAX - (1 << 16);  // of a tensor; indices are 32 bits, a tile may stick out
+constexpr int32_t kMostCoordinate = 1 << 24;              // of DCNv2's maps and padding; float holds each whole number
 
 namespace detail {
 
-constexpr int32_t kMostShared = 48 * 1024;  // what every device grants without being asked
+constexpr int32_t kFreeShared = 48 * 1024;  // what every device grants without being asked
+constexpr int32_t kMostShared = 64 * 1024;  // what we ask for at most: two blocks then fit into any multiprocessor
 
 template <typename... Sizes>
 bool countable(Sizes... sizes) {
@@ -27,7 +31,7 @@ bool countable(Sizes... sizes) {
   for (int64_t size : {static_cast<int64_t>(sizes)...}) {
     if (size < 1) return false;
     count *= size;
-    if (count > INT32_MAX) return false;
+    if (count > kMostElements) return false;
   }
   return true;
 }
@@ -48,6 +52,10 @@ inline cudaError_t processors(int32_t* count) {
 template <typename... Parameters, typename... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int32_t threads, int32_t shared_bytes, cudaStream_t stream,
                    Arguments... arguments) {
+  if (shared_bytes > kFreeShared) {
+    cudaError_t const error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+    if (error != cudaSuccess) return error;
+  }
   cudaLaunchConfig_t config = {};
   config.gridDim = grid;
   config.blockDim = dim3(static_cast<unsigned>(threads));
@@ -56,10 +64,11 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int32_t threads, in
   return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
 }
 
-template <typename T, int kWidth, bool kChannelsLast, int kThreads, int kHold>
+template <typename T, int kWidth, bool kChannelsLast, bool kTiled>
 cudaError_t bte_tiles(BteShape const& shape, int32_t tile_w, int32_t tile_h, float alpha, float epsilon, T const* x,
                       T* y, cudaStream_t stream) {
   constexpr int32_t kPixels = kChannelsLast ? 1 : kWidth;
+  constexpr int32_t kThreads = bte_threads(kTiled);
   constexpr int32_t kMostSplit = 8;
   int32_t multiprocessors = 0;
   if (cudaError_t const error = processors(&multiprocessors)) return error;
@@ -72,18 +81,18 @@ cudaError_t bte_tiles(BteShape const& shape, int32_t tile_w, int32_t tile_h, flo
   int32_t const idle = static_cast<int32_t>(multiprocessors / blocks);  // processors per rectangle
   tile.split = greatest(1, least(least(idle, kMostSplit), ceil_div(packs, tile.lanes)));
   if (blocks * tile.split > INT32_MAX) return cudaErrorInvalidValue;
-  return launch(bte_kernel<T, kWidth, kChannelsLast, kThreads, kHold>, dim3(static_cast<unsigned>(blocks * tile.split)),
-                kThreads, bte_shared_bytes<kPixels, kThreads>(tile), stream, shape, tile, alpha, epsilon, x, y);
+  return launch(bte_kernel<T, kWidth, kChannelsLast, kTiled>, dim3(static_cast<unsigned>(blocks * tile.split)),
+                kThreads, bte_shared_bytes<kPixels, kTiled>(tile), stream, shape, tile, alpha, epsilon, x, y);
 }
 
 template <typename T, int kWidth, bool kChannelsLast>
 cudaError_t bte(BteShape const& shape, float alpha, float epsilon, T const* x, T* y, cudaStream_t stream) {
   if (static_cast<int64_t>(shape.height) * shape.width <= kBteWholeMap) {
-    return bte_tiles<T, kWidth, kChannelsLast, 1024, 4>(shape, shape.width, shape.height, alpha, epsilon, x, y, stream);
+    return bte_tiles<T, kWidth, kChannelsLast, false>(shape, shape.width, shape.height, alpha, epsilon, x, y, stream);
   }
   // Eight cells of 16 bytes across fill cache lines; single elements need more of them.
   constexpr int32_t kTileWidth = kChannelsLast ? 8 : (kWidth == 1 ? 32 : 8 * kWidth);
-  return bte_tiles<T, kWidth, kChannelsLast, 256, 16>(shape, kTileWidth, 8, alpha, epsilon, x, y, stream);
+  return bte_tiles<T, kWidth, kChannelsLast, true>(shape, kTileWidth, 8, alpha, epsilon, x, y, stream);
 }
 
 template <typename T>
@@ -103,6 +112,7 @@ cudaError_t bte(BteShape const& shape, float alpha, float epsilon, Layout layout
 
 inline bool legal_axis(int32_t size, int32_t out, int32_t kernel, int32_t stride, int32_t padding, int32_t dilation) {
   if (kernel < 1 || stride < 1 || padding < 0 || dilation < 1) return false;
+  if (size > kMostCoordinate || padding > kMostCoordinate) return false;
   int64_t const reach = static_cast<int64_t>(dilation) * (kernel - 1) + 1;
   int64_t const room = size + 2 * static_cast<int64_t>(padding) - reach;
   return room >= 0 && out == room / stride + 1;
@@ -115,7 +125,7 @@ inline bool legal(Dcnv2Shape const& s) {
   return countable(s.batch, s.channels, s.height, s.width) &&
          countable(s.batch, s.out_channels, s.out_height, s.out_width) && s.channels % s.groups == 0 &&
          s.out_channels % s.groups == 0 && s.channels % s.deformable_groups == 0 &&
-         countable(2 * s.batch, s.deformable_groups, taps, s.out_height, s.out_width) &&
+         countable(int64_t{2} * s.batch, s.deformable_groups, taps, s.out_height, s.out_width) &&
          countable(s.out_channels, s.channels / s.groups, taps) &&
          legal_axis(s.height, s.out_height, s.kernel_h, s.stride_h, s.padding_h, s.dilation_h) &&
          legal_axis(s.width, s.out_width, s.kernel_w, s.stride_w, s.padding_w, s.dilation_w);
@@ -147,16 +157,21 @@ cudaError_t dcnv2(Dcnv2Shape const& s, T const* x, T const* offset, T const* mas
     }
     return run(dcnv2_direct<T, 1>, kDirectPixels, ceil_div(s.out_channels, kDirectRows), kThreads, shared_bytes);
   }
+  auto const gemm = [&](auto tile) {
+    using Tile = decltype(tile);
+    return run(dcnv2_gemm<T, Tile>, Tile::kColumns, s.groups * ceil_div(outputs, Tile::kRows), Tile::kThreads,
+               Tile::shared_bytes(taps));
+  };
   using Large = Dcnv2Large<T>;
+  using Tall = Dcnv2Tall<T>;
   using Small = Dcnv2Small<T>;
-  static_assert(Small::shared_bytes(kMostTaps) <= kMostShared, "the small tile takes whatever the large one does not");
-  int32_t const rows = s.groups * ceil_div(outputs, Large::kRows);
-  bool const fills = 2 * static_cast<int64_t>(ceil_div(pixels, Large::kColumns)) * rows >= multiprocessors;
-  if (fills && outputs > Small::kRows && Large::shared_bytes(taps) <= kMostShared) {
-    return run(dcnv2_gemm<T, Large>, Large::kColumns, rows, Large::kThreads, Large::shared_bytes(taps));
+  static_assert(Small::shared_bytes(kMostTaps) <= kFreeShared, "the small tile takes whatever the others do not");
+  int32_t const passes = ceil_div(outputs, Large::kRows);
+  int64_t const blocks = static_cast<int64_t>(ceil_div(pixels, Large::kColumns)) * s.groups * passes;
+  if (2 * blocks < multiprocessors || outputs <= Small::kRows || Tall::shared_bytes(taps) > kMostShared) {
+    return gemm(Small{});
   }
-  return run(dcnv2_gemm<T, Small>, Small::kColumns, s.groups * ceil_div(outputs, Small::kRows), Small::kThreads,
-             Small::shared_bytes(taps));
+  return ceil_div(outputs, Tall::kRows) < passes ? gemm(Tall{}) : gemm(Large{});
 }
 
 }  // namespace detail
@@ -175,8 +190,8 @@ inline cudaError_t launch_bte(BteShape shape, float alpha, float epsilon, Type t
 
 // x (N, C, H, W), offset (N, 2 * deformable_groups * taps, Ho, Wo) per group and tap dy then dx, mask
 // (N, deformable_groups * taps, Ho, Wo), weight (M, C / groups, kernel_h, kernel_w), bias (M,) -> y (N, M, Ho, Wo).
-inline cudaError_t launch_dcnv2(Dcnv2Shape const& shape, Type type, void const* x, void const* offset,
-                                void const* mask, void const* weight, void const* bias, void* y, cudaStream_t stream) {
+inline cudaError_t launch_dcnv2(Dcnv2Shape const& shape, Type type, void const* x, void const* offset, void const* mask,
+                                void const* weight, void const* bias, void* y, cudaStream_t stream) {
   if (!detail::given(x, offset, mask, weight, bias, y) || !detail::legal(shape)) return cudaErrorInvalidValue;
   auto const run = [&](auto zero) {
     using T = decltype(zero);

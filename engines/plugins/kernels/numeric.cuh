@@ -1,10 +1,10 @@
 // FP32 and FP16 under one name, 16-byte packs, dynamic shared memory.
 #pragma once
 
+#include <cuda_fp16.h>
+
 #include <cstdint>
 #include <cstring>
-
-#include <cuda_fp16.h>
 
 namespace edgefas {
 
@@ -45,6 +45,7 @@ __device__ inline Pack<T, kWidth> load_pack(T const* address) {
   return pack;
 }
 
+// To device memory. By the intrinsic: nvcc takes the assignment of a uint4 apart and does not always join it again.
 template <typename T, int kWidth>
 __device__ inline void store_pack(T* address, Pack<T, kWidth> const& pack) {
   if constexpr (kWidth == 1) {
@@ -52,8 +53,23 @@ __device__ inline void store_pack(T* address, Pack<T, kWidth> const& pack) {
   } else {
     uint4 raw;
     memcpy(&raw, &pack, sizeof(raw));
-    *reinterpret_cast<uint4*>(address) = raw;
+    __stwb(reinterpret_cast<uint4*>(address), raw);
   }
+}
+
+// To shared memory, 16 bytes.
+template <typename T>
+__device__ inline void store_shared(T* address, Pack<T, kPackWidth<T>> const& pack) {
+  uint4 raw;
+  memcpy(&raw, &pack, sizeof(raw));
+#ifdef __CUDA_ARCH__
+  asm volatile(
+      "st.shared.v4.u32 [%0], {%1, %2, %3, %4};\n" ::"r"(static_cast<uint32_t>(__cvta_generic_to_shared(address))),
+      "r"(raw.x), "r"(raw.y), "r"(raw.z), "r"(raw.w)
+      : "memory");
+#else
+  *reinterpret_cast<uint4*>(address) = raw;
+#endif
 }
 
 // The block's dynamic shared memory; its size is the launch's.
