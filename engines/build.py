@@ -24,6 +24,7 @@ from edgefas.engines.candidates import Candidate, Choice, find_candidates
 from edgefas.engines.golden import GOLDEN_FILE, Golden, check_golden, read_golden
 from edgefas.engines.layer_report import layer_report
 from edgefas.engines.plugin_library import Library, MakePlugins, plugin_library
+from edgefas.engines.precision import Plugins
 from edgefas.engines.runtime import EngineError
 from edgefas.engines.runtime.cuda_memory import Cuda
 from edgefas.engines.runtime.machine_key import stamp
@@ -34,7 +35,6 @@ from edgefas.engines.runtime.plan import (
     PlanError,
     PlanKey,
     PlanManifest,
-    Plugins,
     Verified,
     open_plan,
 )

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from edgefas.contracts import InputSpec
+from edgefas.engines.precision import Plugins, Precision
 from edgefas.engines.runtime import EngineError
 from edgefas.engines.runtime.metadata import MODEL_NAME_KEY
 from edgefas.engines.runtime.onnx_file import OnnxFile, check_network, read_onnx_file
-from edgefas.engines.runtime.plan import Plugins, Precision
 from edgefas.engines.runtime.tensorrt_engine import lowered_files
 from edgefas.errors import UsageError
 

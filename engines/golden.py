@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from edgefas.contracts import InputSpec
+from edgefas.engines.precision import Precision
 from edgefas.engines.runtime import Engine, EngineError
 from edgefas.engines.runtime.engine import F32
-from edgefas.engines.runtime.plan import Precision, Verified
+from edgefas.engines.runtime.plan import Verified
 from edgefas.errors import CheckFailed
 from edgefas.files import write_atomically
 

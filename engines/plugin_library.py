@@ -14,8 +14,10 @@ from edgefas.engines.runtime.machine_key import stamp
 from edgefas.engines.runtime.plan import Device, FileName, Sha256
 from edgefas.files import write_atomically
 
-SOURCE_SUFFIXES = frozenset({".cu", ".cuh", ".cpp", ".h", ".hpp", ".txt", ".cmake"})
+SOURCE_SUFFIXES = frozenset({".cu", ".cuh", ".cpp", ".h", ".map", ".txt"})
 SOURCES = Path(__file__).parent / "plugins"
+COMPILED = ("kernels", "tensorrt")
+"""Folders of `SOURCES` that make the library."""
 
 MakePlugins = Callable[[Path, "Path | None", tuple[str, ...]], Path]
 """(folder, folder of NvInfer.h or None, compute capabilities without dot) -> the library."""
@@ -86,7 +88,7 @@ def known_library(record_path: Path) -> Library | None:
 
 def _sources_sha256() -> str:
     digest = hashlib.sha256()
-    for path in sorted(SOURCES.rglob("*")):
+    for path in sorted(path for folder in COMPILED for path in (SOURCES / folder).rglob("*")):
         if path.suffix in SOURCE_SUFFIXES and path.is_file():
             digest.update(path.relative_to(SOURCES).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -15,6 +15,7 @@ from edgefas.calibration.compare import ScoreDifference, compare_scores
 from edgefas.calibration.frames import batches, load_frames
 from edgefas.calibration.ranges import collect_ranges
 from edgefas.calibration.recipe import Recipe, load_recipe
+from edgefas.engines.golden import GOLDEN_FILE, make_golden
 from edgefas.engines.lowering.files import save_ort_files
 from edgefas.engines.lowering.graph import LoweringError, quantized_outputs
 from edgefas.engines.lowering.ort import lower_ort
@@ -52,7 +53,7 @@ class QuantizeReport:
     """TensorRT's copies: file name -> size."""
     difference: ScoreDifference
     """INT8 against float, on the calibration set, as this ONNX Runtime runs both: fused, on this CPU."""
-    reference: dict[str, ScoreDifference]
+    reference: dict[Precision, ScoreDifference]
     """Precision -> TensorRT's copy against float on the same frames, run as written: what to expect of a board."""
 
 
@@ -68,7 +69,8 @@ def quantize(
 ) -> QuantizeReport:
     """Calibrate, lower, write `folder` and compare the scores.
 
-    The folder holds scales.json, the files of `save_ort_files`, and TensorRT's copies in a sub-folder.
+    The folder holds scales.json, the files of `save_ort_files`, TensorRT's copies in a sub-folder, and golden vectors
+    for the engines that boards build of them.
 
     Args:
         source_path: the `.onnx` of `edgefas export`.
@@ -102,24 +104,39 @@ def quantize(
         write_atomically(filling / SCALES_FILE, scales.to_json(indent=1).encode())
         save_ort_files(lowered, filling)
         size = sum(file.stat().st_size for file in filling.iterdir())
-        if copies:
-            (filling / TENSORRT_FOLDER).mkdir()
-        for (precision, kind), data in copies.items():
-            write_atomically(filling / TENSORRT_FOLDER / file_name(precision, kind), data)
         difference = compare_scores(expected, _scores(load_engine(filling), frames))
-        reference: dict[str, ScoreDifference] = {}
-        for precision, kind in copies:
-            if precision not in reference:  # both kinds of plugins are defined to compute the same
-                path = filling / TENSORRT_FOLDER / file_name(precision, kind)
-                scores = _scores(load_engine(path, reference=True), frames)
-                if not np.isfinite(scores).all():
-                    raise LoweringError(
-                        f"TensorRT's {precision} copy gives NaN or infinity on the calibration set: a tensor is beyond "
-                        "half; leave that precision out with --precision int8 or fp32"
-                    )
-                reference[precision] = compare_scores(expected, scores)
+        references = _write_copies(filling, copies)
+        reference = {
+            precision: compare_scores(expected, _finite_scores(precision, engine, frames))
+            for precision, engine in references.items()
+        }
+        if references:  # what `edgefas build` holds a board's engines against
+            golden = {f"score-{precision.replace('+', '-')}": engine for precision, engine in references.items()}
+            make_golden(filling / GOLDEN_FILE, frames, {"score": source_engine, **golden})
     sizes = {file_name(*copy): len(data) for copy, data in copies.items()}
     return QuantizeReport(folder, *_split(source, chosen), size, sizes, difference, reference)
+
+
+def _write_copies(folder: Path, copies: dict[tuple[Precision, Plugins], bytes]) -> dict[Precision, Engine]:
+    """Write TensorRT's copies; gives one reference engine per precision: both kinds of plugins compute the same."""
+    references: dict[Precision, Engine] = {}
+    for (precision, kind), data in copies.items():
+        path = folder / TENSORRT_FOLDER / file_name(precision, kind)
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, data)
+        if precision not in references:
+            references[precision] = load_engine(path, reference=True)
+    return references
+
+
+def _finite_scores(precision: Precision, engine: Engine, frames: dict[str, F32]) -> F32:
+    scores = _scores(engine, frames)
+    if not np.isfinite(scores).all():
+        raise LoweringError(
+            f"TensorRT's {precision} copy gives NaN or infinity on the calibration set: a tensor is beyond half; "
+            "leave that precision out with --precision int8 or fp32"
+        )
+    return scores
 
 
 def _scores(engine: Engine, frames: dict[str, F32]) -> F32:

@@ -17,11 +17,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edgefas.contracts import Contract, ContractError, InputSpec
+from edgefas.engines.precision import Plugins, Precision
 from edgefas.engines.runtime.engine import EngineError
 from edgefas.engines.runtime.machine_key import stamp
 
-Precision = Literal["fp32", "fp16", "int8", "int8+fp16"]
-Plugins = Literal["own", "stock"]
 ENGINES_SUFFIX = ".engines"
 CURRENT = "engine.json"
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

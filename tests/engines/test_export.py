@@ -147,6 +147,7 @@ def test_quantize_command(
     assert run([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert sorted(p.name for p in out.iterdir()) == [
+        "golden.npz",
         "model.gridsample.onnx",
         "model.onnx",
         "scales.json",
