@@ -1,18 +1,16 @@
-"""Collecting the ranges of a network's tensors on calibration frames, with ONNX Runtime's calibrators."""
+"""Collecting the ranges of a network's tensors on calibration frames."""
 
 from __future__ import annotations
 
-import io
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
+from edgefas.calibration.histogram import Histogram, clip
 from edgefas.calibration.recipe import QuantizableOp
 from edgefas.calibration.scale_table import Method, ScaleTable
 from edgefas.engines.lowering.graph import source_sha256
@@ -29,46 +27,53 @@ def collect_ranges(onnx_path: Path, batches: Iterable[Mapping[str, F32]], method
     Args:
         onnx_path: the file of `edgefas export`.
         batches: inputs by name, (N, C, H, W) float32; a batch is held in memory with all its activations.
-        method: minmax keeps every value; percentile keeps 99.999 %; entropy minimises the information lost.
+        method: minmax keeps every value; percentile keeps 99.999 %; entropy minimises the information lost, mse the
+            squared error of rounding and clipping together.
 
     Raises:
-        UsageError: no frames.
+        UsageError: no frames, or a tensor that is NaN or infinite on one.
         MissingExtra: onnxruntime is not installed.
     """
-    require("onnxruntime", "export")
-    from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
-
-    kinds = {
-        "minmax": CalibrationMethod.MinMax,
-        "percentile": CalibrationMethod.Percentile,
-        "entropy": CalibrationMethod.Entropy,
+    ort = require("onnxruntime", "export")
+    source = onnx.load(onnx_path)
+    session = _session(ort, source)
+    histograms: dict[str, Histogram] = {
+        output.name: Histogram() for output in session.get_outputs() if output.type == "tensor(float)"
     }
     frames = 0
-    # the calibrators print their progress; stdout is for results
-    with tempfile.TemporaryDirectory() as scratch, redirect_stdout(io.StringIO()):
-        calibrator = create_calibrator(
-            onnx_path,
-            op_types_to_calibrate=list(RANGED_OPS),
-            augmented_model_path=str(Path(scratch) / "augmented.onnx"),
-            calibrate_method=kinds[method],
-            extra_options={"symmetric": True},
-        )
-        for batch in batches:
-            # one call per batch: the calibrator keeps every activation of a call until it returns
-            calibrator.collect_data(_Reader(batch))
-            frames += len(next(iter(batch.values())))
-        if frames == 0:
-            raise UsageError("the calibration set is empty; at least 1 frame, better 100 or more")
-        ranges = calibrator.compute_data()
-    absmax = {name: float(np.abs(tensor.range_value).max()) for name, tensor in ranges.items()}
-    return ScaleTable(source_sha256=source_sha256(onnx.load(onnx_path)), method=method, frames=frames, absmax=absmax)
+    for batch in batches:
+        for name, values in zip(histograms, session.run(list(histograms), dict(batch)), strict=True):
+            if not np.isfinite(values).all():
+                raise UsageError(
+                    f"tensor {name!r} is NaN or infinite on calibration frames {frames} to "
+                    f"{frames + len(values) - 1}; the float network fails there: mend it, or leave these frames out"
+                )
+            histograms[name].add(values)
+        frames += len(next(iter(batch.values())))
+    if frames == 0:
+        raise UsageError("the calibration set is empty; at least 1 frame, better 100 or more")
+    return ScaleTable(
+        source_sha256=source_sha256(source),
+        method=method,
+        frames=frames,
+        absmax={name: clip(histogram, method) for name, histogram in histograms.items()},
+        minimum={name: histogram.minimum for name, histogram in histograms.items()},
+        maximum={name: histogram.maximum for name, histogram in histograms.items()},
+    )
 
 
-class _Reader:
-    """One batch, as ONNX Runtime's calibrators want it."""
-
-    def __init__(self, batch: Mapping[str, F32]) -> None:
-        self._batches: Iterator[Mapping[str, F32]] = iter([batch])
-
-    def get_next(self) -> Mapping[str, F32] | None:
-        return next(self._batches, None)
+def _session(ort: Any, source: onnx.ModelProto) -> Any:
+    """The network as written, with every tensor that may be quantised as an output."""
+    model = onnx.ModelProto()
+    model.CopyFrom(source)
+    graph = model.graph
+    constant = {tensor.name for tensor in graph.initializer}
+    ranged = [node for node in graph.node if node.op_type in RANGED_OPS]
+    names = dict.fromkeys(name for node in ranged for name in [*node.input, *node.output])
+    del graph.output[:]
+    # without a type: ONNX Runtime infers it, and tensors of integers (shapes) are left out by it
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name and name not in constant)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
