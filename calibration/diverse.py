@@ -14,8 +14,8 @@ F64 = npt.NDArray[np.float64]
 GRID = 8
 FEATURES = (
     f"per modality and channel, means and standard deviations of {GRID}x{GRID} blocks of the preprocessed input; "
+    "each modality scaled to the same total variance"
 )
-FEATURES += "each modality scaled to the same total variance"
 
 
 def features(inputs: Mapping[str, F32]) -> F64:

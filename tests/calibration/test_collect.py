@@ -130,14 +130,14 @@ def test_hash_of_a_folder_changes_with_any_file(tmp_path: Path) -> None:
 def test_command_on_simulated_episodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(collect, "SIMULATED_FRAMES", 3)
+    monkeypatch.setattr(collect, "SIMULATED_FRAMES", 1)
     model, out = saved(small_net(), tmp_path / "m.onnx"), tmp_path / "set.npz"
     sources = ["--bona-fide", "simulated:subject=1", "--attack", "simulated:species=flat_print,subject=2"]
-    assert run(["collect", str(model), *sources, "--count", "4", "-o", str(out), "--json"]) == 0
+    assert run(["collect", str(model), *sources, "--count", "2", "-o", str(out), "--json"]) == 0
     manifest = json.loads(capsys.readouterr().out)
     assert [entry["label"] for entry in manifest["sources"]] == ["bona_fide", "attack"]
-    assert [len(entry["picked"]) for entry in manifest["sources"]] == [2, 2]
-    assert load_frames(out, IR_SPEC)["ir"].shape == (4, 1, 16, 16)
+    assert [len(entry["picked"]) for entry in manifest["sources"]] == [1, 1]
+    assert load_frames(out, IR_SPEC)["ir"].shape == (2, 1, 16, 16)
     assert run(["collect", str(model), *sources[:2], "-o", str(out)]) == 1
     assert "here is bona_fide" in capsys.readouterr().err
     assert run(["collect", str(model), "-o", str(out)]) == 2
