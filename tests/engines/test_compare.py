@@ -74,7 +74,7 @@ def test_equal_networks_have_no_first_difference(tmp_path: Path) -> None:
 def test_bisection_finds_every_place(size: int) -> None:
     points = [Point(str(i), "", "") for i in range(size)]
     for place in range(size):
-        found = bisect(points, lambda i, place=place: float(i >= place), 0.5, lambda: 0)
+        found = bisect(points, lambda i, place=place: 0.9 if i >= place else 0.4, 0.5, lambda: 0)
         assert found is not None
         assert found.at.layer == str(place)
         assert (found.before.layer if found.before else None) == (str(place - 1) if place else None)
