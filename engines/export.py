@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
 from edgefas.contracts import InputSpec
-from edgefas.engines.runtime.metadata import INPUT_SPEC_KEY, MODEL_NAME_KEY
+from edgefas.engines.runtime.metadata import INPUT_SPEC_KEY, MODEL_NAME_KEY, feature_name
 from edgefas.errors import EdgefasError, require
 from edgefas.files import FileWriteError, write_atomically
 
@@ -92,6 +92,10 @@ def _translated(model: nn.Module, spec: InputSpec, opset: int) -> onnx.ModelProt
 
     # A batch of 2: torch.export would take a 1 for a constant.
     inputs = {key: torch.from_numpy(array) for key, array in random_inputs(spec, PARITY_BATCH, 0).items()}
+    outputs = ["score"]
+    if hasattr(model, "branches"):
+        outputs += [feature_name(modality) for modality in spec.modalities]
+        model = _with_features(model)
     batch = torch.export.Dim("N", min=1, max=1024)
     logging.getLogger("onnxscript").setLevel(logging.WARNING)
     try:
@@ -101,7 +105,7 @@ def _translated(model: nn.Module, spec: InputSpec, opset: int) -> onnx.ModelProt
                 model,
                 kwargs=inputs,
                 input_names=list(inputs),
-                output_names=["score"],
+                output_names=outputs,
                 dynamic_shapes={key: {0: batch} for key in inputs},
                 dynamo=True,
                 opset_version=opset,
@@ -127,7 +131,25 @@ def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in simplified.graph.node:
         del node.metadata_props[:]  # torch notes stack traces there, with paths of this machine
     del simplified.graph.value_info[:]
+    del simplified.graph.output[1:]  # feature maps keep their names, at which a network is cut into branches
     return simplified
+
+
+def _with_features(model: nn.Module) -> nn.Module:
+    """A network of `branches` and `fusion` that gives its feature maps beside the score, so that ONNX names them."""
+    import torch
+
+    class WithFeatures(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.branches, self.fusion = model.branches, model.fusion
+
+        def forward(self, rgb: Any = None, ir: Any = None, depth: Any = None) -> tuple[Any, ...]:
+            pictures = {"rgb": rgb, "ir": ir, "depth": depth}
+            features = [branch(pictures[name]) for name, branch in self.branches.items()]
+            return (self.fusion(*features), *features)
+
+    return WithFeatures().eval()
 
 
 def _describe(model: onnx.ModelProto, spec: InputSpec, name: str) -> None:

@@ -6,13 +6,19 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import Any
 
 import onnx
-from onnx import NodeProto
+from onnx import NodeProto, helper
 
 from edgefas.calibration.recipe import Recipe
+from edgefas.errors import EdgefasError
 
 WEIGHTED_OPS = frozenset({"Conv", "Gemm", "MatMul"})
+
+
+class LoweringError(EdgefasError):
+    """A graph cannot be brought into the form an engine needs."""
 
 
 def source_sha256(model: onnx.ModelProto) -> str:
@@ -32,6 +38,33 @@ def consumers(nodes: Iterable[NodeProto]) -> dict[str, list[NodeProto]]:
         for name in node.input:
             users[name].append(node)
     return users
+
+
+def attributes_of(node: NodeProto) -> dict[str, Any]:
+    """Attribute -> value."""
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def shapes_of(graph: onnx.GraphProto) -> dict[str, list[int]]:
+    """Tensor -> shape, of those whose shape the graph says; 0 for a dimension that is free or not known."""
+    values = [*graph.value_info, *graph.input, *graph.output]
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+    return shapes | {t.name: list(t.dims) for t in graph.initializer}
+
+
+def replace_nodes(graph: onnx.GraphProto, nodes: Iterable[NodeProto]) -> None:
+    """Put these nodes, in an order where each comes after what it reads, in the place of the graph's."""
+    kept = list(nodes)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def drop_unused_constants(graph: onnx.GraphProto) -> None:
+    """Keep only the initialisers a node reads."""
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def quantized_outputs(model: onnx.ModelProto, recipe: Recipe) -> set[str]:

@@ -11,11 +11,9 @@ import numpy.typing as npt
 import onnx
 from onnx import NodeProto, helper, numpy_helper
 
-from edgefas.errors import EdgefasError
+from edgefas.engines.lowering.graph import LoweringError, attributes_of, shapes_of
 
-
-class LoweringError(EdgefasError):
-    """A graph cannot be brought into the form an engine needs."""
+__all__ = ["LoweringError", "deform_conv_to_grid_sample"]
 
 
 def deform_conv_to_grid_sample(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -27,7 +25,7 @@ def deform_conv_to_grid_sample(model: onnx.ModelProto) -> onnx.ModelProto:
     lowered = onnx.ModelProto()
     lowered.CopyFrom(onnx.shape_inference.infer_shapes(model))
     graph = lowered.graph
-    shapes = _shapes(graph)
+    shapes = shapes_of(graph)
     nodes: list[NodeProto] = []
     for node in graph.node:
         nodes.extend(_decomposed(graph, node, shapes) if node.op_type == "DeformConv" else [node])
@@ -38,17 +36,10 @@ def deform_conv_to_grid_sample(model: onnx.ModelProto) -> onnx.ModelProto:
     return lowered
 
 
-def _shapes(graph: onnx.GraphProto) -> dict[str, list[int]]:
-    """Tensor -> shape; 0 for a dimension that is not known."""
-    values = [*graph.value_info, *graph.input, *graph.output]
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
-    return shapes | {t.name: list(t.dims) for t in graph.initializer}
-
-
 def _decomposed(graph: onnx.GraphProto, node: NodeProto, shapes: dict[str, list[int]]) -> list[NodeProto]:
     x, weight, offset, bias, mask = (*node.input, "", "")[:5]
     y = node.output[0]
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    attributes = attributes_of(node)
     known = [*shapes.get(x, [])[2:], *shapes.get(offset, [])[2:], *shapes.get(weight, [])]
     if attributes.get("offset_group", 1) != 1 or len(known) != 8 or 0 in known:
         raise LoweringError(f"DeformConv {node.name!r}: needs offset_group 1 and known shapes, has {known}")

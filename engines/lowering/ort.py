@@ -1,14 +1,18 @@
-"""INT8 for ONNX Runtime: Q/DQ placed so that its CPU kernels fuse, from the symmetric scale table.
+"""INT8 for ONNX Runtime: Q/DQ placed so that its CPU kernels fuse, from the scale table.
 
 The table's int8/0 activations are written as uint8/128: the same steps (q + 128), and the form whose kernels are
 quick on x86; int8 activations leave the convolutions in float there. Outputs are quantised too, because ONNX Runtime
 makes a QLinearConv of DQ -> Conv -> Q only. A ReLU between Conv and Q would break that pattern, so it is moved behind
 Q, where it is a clamp of integers: quantisation is monotone, so Q(min(max(x, a), b)) = min(max(Q(x), Q(a)), Q(b)).
+
+The asymmetric form is for CPUs alone (TensorRT takes zero point 0, nothing else): 256 steps from the lowest to the
+highest value seen. What a ReLU leaves then uses all of them instead of half, and the clamp is the saturation of Q.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +24,7 @@ from edgefas.calibration.scale_table import INT8_MAX, ScaleTable, ScaleTableErro
 from edgefas.engines.lowering.graph import WEIGHTED_OPS, consumers, quantized_outputs, source_sha256
 
 ZERO_POINT = 128
+UINT8_MAX = 255
 BIAS_MAX = 2**31 - 1024
 """A little inside int32, for the rounding of float32 scales."""
 CLAMPS = frozenset({"Relu", "Clip"})
@@ -27,13 +32,24 @@ MOVES = frozenset({"MaxPool", "Reshape", "Flatten", "Transpose", "Slice", "Squee
 """Operators that only move or pick values: they run on the integers themselves."""
 
 
-def lower_ort(source: onnx.ModelProto, scales: ScaleTable, recipe: Recipe) -> onnx.ModelProto:
+class Grid(NamedTuple):
+    """The real values of uint8 q: (q - zero) * scale."""
+
+    scale: float
+    zero: int
+
+
+def lower_ort(
+    source: onnx.ModelProto, scales: ScaleTable, recipe: Recipe, *, asymmetric: bool = False
+) -> onnx.ModelProto:
     """The INT8 network for ONNX Runtime's CPU kernels.
 
     Args:
         source: the float ONNX of `edgefas export`; not changed.
-        scales: its symmetric ranges.
+        scales: its ranges.
         recipe: what becomes INT8.
+        asymmetric: the CPU-only form, which needs both ends of each range; without them it is the symmetric one but
+            for its outermost step.
 
     Raises:
         ScaleTableError: the table belongs to another source, or lacks a tensor.
@@ -42,7 +58,7 @@ def lower_ort(source: onnx.ModelProto, scales: ScaleTable, recipe: Recipe) -> on
         raise ScaleTableError("the scale table belongs to another network; make it with: edgefas quantize")
     model = onnx.ModelProto()
     model.CopyFrom(source)
-    _Lowering(model, scales, quantized_outputs(source, recipe)).rewrite()
+    _Lowering(model, scales, quantized_outputs(source, recipe), asymmetric).rewrite()
     onnx.checker.check_model(model)
     return model
 
@@ -54,9 +70,10 @@ class _Lowering:
     model: onnx.ModelProto
     scales: ScaleTable
     chosen: set[str]
+    asymmetric: bool
     nodes: list[NodeProto] = field(default_factory=list)
-    integers: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """Float tensor -> (its uint8 tensor, scale); the float one is a DequantizeLinear away."""
+    integers: dict[str, tuple[str, Grid]] = field(default_factory=dict)
+    """Float tensor -> (its uint8 tensor, grid); the float one is a DequantizeLinear away."""
     dequantized: dict[str, str] = field(default_factory=dict)
     """Float tensor -> the dequantised tensor INT8 nodes read."""
 
@@ -103,57 +120,69 @@ class _Lowering:
         for i in range(last_activation):
             node.input[i] = self._dequantized_input(node.input[i])
         if last_activation == 1:
-            self._quantize_weights(node, self.integers[old.input[0]][1])
+            self._quantize_weights(node, self.integers[old.input[0]][1].scale)
         result = clamp.output[0] if clamp else old.output[0]
-        scale = self.scales.scale(result)
+        grid = self._grid(result)
         node.output[0] = f"{old.output[0]}_float" if not clamp else old.output[0]
         integers = f"{result}_uint8"
-        before_clamp = f"{result}_unclamped_uint8" if clamp else integers
+        low, high = self._clamp_steps(clamp, grid) if clamp else (0, UINT8_MAX)
+        saturates = (low, high) == (0, UINT8_MAX)  # then Q clamps by itself
+        before_clamp = integers if saturates else f"{result}_unclamped_uint8"
         self.nodes.append(node)
-        self._quantize(node.output[0], before_clamp, scale)
-        if clamp:
-            self._clamp_integers(clamp, before_clamp, integers, scale)
-        self._dequantize(integers, result, scale)
-        self.integers[result] = (integers, scale)
+        self._quantize(node.output[0], before_clamp, grid)
+        if not saturates:
+            self._clamp_integers(before_clamp, integers, low, high)
+        self._dequantize(integers, result, grid)
+        self.integers[result] = (integers, grid)
         self.dequantized[result] = result
 
     def _emit_move(self, old: NodeProto) -> None:
-        integers, scale = self.integers[old.input[0]]
+        integers, grid = self.integers[old.input[0]]
         node = NodeProto()
         node.CopyFrom(old)
         node.input[0], node.output[0] = integers, f"{old.output[0]}_uint8"
         self.nodes.append(node)
-        self._dequantize(node.output[0], old.output[0], scale)
-        self.integers[old.output[0]] = (node.output[0], scale)
+        self._dequantize(node.output[0], old.output[0], grid)
+        self.integers[old.output[0]] = (node.output[0], grid)
         self.dequantized[old.output[0]] = old.output[0]
 
     def _dequantized_input(self, name: str) -> str:
         """The tensor an INT8 node reads instead of the float `name`; made at its first use."""
         if name not in self.dequantized:
-            scale = self.scales.scale(name)
+            grid = self._grid(name)
             integers, through = f"{name}_uint8", f"{name}_dequantized"
-            self._quantize(name, integers, scale)
-            self._dequantize(integers, through, scale)
-            self.integers[name] = (integers, scale)
+            self._quantize(name, integers, grid)
+            self._dequantize(integers, through, grid)
+            self.integers[name] = (integers, grid)
             self.dequantized[name] = through
         return self.dequantized[name]
 
-    def _quantize(self, name: str, to: str, scale: float) -> None:
-        self.nodes.append(helper.make_node("QuantizeLinear", [name, *self._step(to, scale)], [to], f"{to}_q"))
+    def _grid(self, name: str) -> Grid:
+        if not self.asymmetric:
+            return Grid(self.scales.scale(name), ZERO_POINT)
+        low, high = self.scales.range(name)  # holds 0, which must be a step: padding is 0
+        scale = (high - low) / UINT8_MAX or 1.0
+        return Grid(scale, round(-low / scale))
 
-    def _dequantize(self, name: str, to: str, scale: float) -> None:
-        self.nodes.append(helper.make_node("DequantizeLinear", [name, *self._step(name, scale)], [to], f"{name}_dq"))
+    def _quantize(self, name: str, to: str, grid: Grid) -> None:
+        self.nodes.append(helper.make_node("QuantizeLinear", [name, *self._step(to, grid)], [to], f"{to}_q"))
 
-    def _step(self, name: str, scale: float) -> tuple[str, str]:
+    def _dequantize(self, name: str, to: str, grid: Grid) -> None:
+        self.nodes.append(helper.make_node("DequantizeLinear", [name, *self._step(name, grid)], [to], f"{name}_dq"))
+
+    def _step(self, name: str, grid: Grid) -> tuple[str, str]:
         """Names of the constants (scale, zero point) of one uint8 tensor."""
-        scale_name = self._constant(f"{name}_scale", np.array(scale, np.float32))
-        return scale_name, self._constant("uint8_zero_point", np.array(ZERO_POINT, np.uint8))
+        scale_name = self._constant(f"{name}_scale", np.array(grid.scale, np.float32))
+        return scale_name, self._constant(f"uint8_zero_point_{grid.zero}", np.array(grid.zero, np.uint8))
 
-    def _clamp_integers(self, clamp: NodeProto, name: str, to: str, scale: float) -> None:
-        low, high = self._clamp_bounds(clamp)
-        bounds = np.rint(np.array([low, high]) / np.float32(scale)).clip(-ZERO_POINT, INT8_MAX) + ZERO_POINT
-        low_name = self._constant(f"{to}_low", bounds[0].astype(np.uint8))
-        high_name = self._constant(f"{to}_high", bounds[1].astype(np.uint8))
+    def _clamp_steps(self, clamp: NodeProto, grid: Grid) -> tuple[int, int]:
+        bounds = np.rint(np.array(self._clamp_bounds(clamp)) / np.float32(grid.scale)) + grid.zero
+        low, high = bounds.clip(0, UINT8_MAX).astype(int)
+        return int(low), int(high)
+
+    def _clamp_integers(self, name: str, to: str, low: int, high: int) -> None:
+        low_name = self._constant(f"{to}_low", np.array(low, np.uint8))
+        high_name = self._constant(f"{to}_high", np.array(high, np.uint8))
         self.nodes.append(helper.make_node("Clip", [name, low_name, high_name], [to], f"{to}_clip"))
 
     def _clamp_bounds(self, clamp: NodeProto) -> tuple[float, float]:

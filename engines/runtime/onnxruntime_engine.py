@@ -21,7 +21,7 @@ class OnnxRuntimeEngine(Engine):
     backend = "onnxruntime"
 
     def __init__(self, path: Path, session: Any) -> None:
-        self.spec = input_spec_from(path, session.get_modelmeta().custom_metadata_map)
+        self.spec = input_spec_from(path, metadata_of(path, session))
         self.outputs = tuple(output.name for output in session.get_outputs())
         self._session = session
         _check_graph(path, session, self.spec)
@@ -42,7 +42,8 @@ def load_onnxruntime(path: Path, threads: int, reference: bool) -> OnnxRuntimeEn
         if not file.is_file():
             raise EngineError(f"{path} has no {file.name}; write it again with: edgefas quantize")
         try:
-            session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            network = _as_reference(file) if reference else str(file)
+            session = ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no common base for its exceptions
             if type(error).__name__ != "NotImplemented":
                 raise EngineError(f"{file} is not a network ONNX Runtime can read: {_first_line(error)}") from error
@@ -53,6 +54,32 @@ def load_onnxruntime(path: Path, threads: int, reference: bool) -> OnnxRuntimeEn
         f"ONNX Runtime {ort.__version__} cannot run {path}: {_first_line(missing)}; install onnxruntime>=1.25, "
         f"or give a folder written by `edgefas quantize`, which holds {GRID_SAMPLE_FILE} for older ones"
     )
+
+
+def metadata_of(path: Path, session: Any) -> dict[str, str]:
+    """What the file says about itself.
+
+    Raises:
+        EngineError: it is not UTF-8.
+    """
+    try:
+        return dict(session.get_modelmeta().custom_metadata_map)
+    except UnicodeDecodeError:
+        raise EngineError(f"{path} has damaged metadata; write it again with: edgefas export") from None
+
+
+def open_session(ort: Any, path: Path, threads: int) -> Any:
+    """A session on one file, whatever is in it.
+
+    Raises:
+        EngineError: ONNX Runtime cannot read or run it.
+    """
+    try:
+        return ort.InferenceSession(
+            str(path), _session_options(ort, threads, reference=False), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime has no common base for its exceptions
+        raise EngineError(f"{path} is not a network ONNX Runtime can run: {_first_line(error)}") from error
 
 
 def _session_options(ort: Any, threads: int, reference: bool) -> Any:
@@ -67,6 +94,21 @@ def _session_options(ort: Any, threads: int, reference: bool) -> Any:
     if reference:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options
+
+
+def _as_reference(path: Path) -> str | bytes:
+    """The file; or, if it was lowered for TensorRT, bytes of what it means on a CPU. Never on a board: needs onnx."""
+    onnx = require("onnx", "export")
+    from edgefas.engines.lowering.reference import for_cpu, needs_reference
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception:  # not ONNX: the session says so
+        return str(path)
+    if not needs_reference(model):
+        return str(path)
+    data: bytes = for_cpu(model).SerializeToString()
+    return data
 
 
 def _check_graph(path: Path, session: Any, spec: InputSpec) -> None:

@@ -150,8 +150,14 @@ def test_quantize_command(
         "model.gridsample.onnx",
         "model.onnx",
         "scales.json",
+        "tensorrt",
         "weights.bin",
     ]
+    copies = ["fp16-own.onnx", "fp16-stock.onnx", "int8-fp16-own.onnx", "int8-fp16-stock.onnx"]
+    assert sorted(p.name for p in (out / "tensorrt").iterdir()) == copies
+    assert report["tensorrt_bytes"] == {name: (out / "tensorrt" / name).stat().st_size for name in copies}
+    assert sorted(report["reference"]) == ["fp16", "int8+fp16"]
+    assert 0 < report["reference"]["fp16"]["max_abs"] < report["reference"]["int8+fp16"]["max_abs"] < 0.2
     assert report["int8_nodes"] == {"Conv": 3}
     assert report["float_layers"] == ["alpha", "weight", "head.weight"]
     assert 0 < report["difference"]["max_abs"] < 0.2
@@ -160,6 +166,20 @@ def test_quantize_command(
     np.testing.assert_allclose(scores[0], scores[1], atol=1e-3)
     assert run(command) == 0, "an earlier result may be replaced"
     assert "centred SQNR" in capsys.readouterr().out
+
+
+def test_quantize_writes_the_copies_it_is_asked_for(
+    exported: Path, calibration: Path, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "int8"
+    command = ["quantize", str(exported), "--calibration", str(calibration), "-o", str(out), "--recipe", str(recipe)]
+    assert run([*command, "--precision", "int8", "--precision", "fp32", "--plugins", "stock"]) == 0
+    assert sorted(p.name for p in (out / "tensorrt").iterdir()) == ["fp32-stock.onnx", "int8-stock.onnx"]
+    assert "TensorRT's int8, reference" in capsys.readouterr().out
+    reference = load_engine(out / "tensorrt" / "fp32-stock.onnx", reference=True)
+    inputs = random_inputs(SPEC, 4, seed=9)
+    np.testing.assert_allclose(reference.score(inputs), load_engine(exported).score(inputs), atol=1e-5)
+    assert run([*command, "--precision", "bf16"]) == 2
 
 
 @pytest.mark.parametrize(

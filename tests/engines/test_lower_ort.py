@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,14 @@ def oracle(weights: dict[str, np.ndarray], absmax: dict[str, float], x: np.ndarr
         step = absmax[tensor] / 127
         return np.clip(np.rint(value / step), -128, 127) * step
 
+    return quantised(weights, fake, x)
+
+
+def quantised(
+    weights: dict[str, np.ndarray], fake: Callable[[np.ndarray, str], np.ndarray], x: np.ndarray
+) -> np.ndarray:
+    """`small_net` with `fake` for the rounding of each activation."""
+
     def fake_weight(name: str) -> np.ndarray:
         w = weights[name].astype(np.float64)
         step = np.abs(w).max(axis=(1, 2, 3), keepdims=True) / 127
@@ -94,6 +103,30 @@ def test_doubled_scale_is_noticed(
     wrong = scales.model_copy(update={"absmax": scales.absmax | {tensor: 2 * scales.absmax[tensor]}})
     got = run(lower_ort(source, wrong, Recipe()), noise(16, 99))
     assert np.abs(got - expected).max() > TOLERANCE
+
+
+def test_asymmetric_form_matches_numpy_transcription(source: onnx.ModelProto, scales: ScaleTable) -> None:
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in source.graph.initializer}
+
+    def fake(value: np.ndarray, tensor: str) -> np.ndarray:
+        low, high = min(scales.minimum[tensor], 0.0), max(scales.maximum[tensor], 0.0)
+        step = (high - low) / 255
+        zero = np.rint(-low / step)
+        return (np.clip(np.rint(value / step) + zero, 0, 255) - zero) * step
+
+    expected = quantised(weights, fake, noise(16, 99)["ir"].astype(np.float64))
+    got = run(lower_ort(source, scales, Recipe(), asymmetric=True), noise(16, 99))
+    assert np.abs(got - expected).max() < TOLERANCE
+    assert np.abs(got - run(lower_ort(source, scales, Recipe()), noise(16, 99))).max() > TOLERANCE, "it is another form"
+
+
+def test_asymmetric_form_needs_no_clamp_and_says_uint8(source: onnx.ModelProto, scales: ScaleTable) -> None:
+    symmetric, asymmetric = (
+        Counter(node.op_type for node in lower_ort(source, scales, Recipe(), asymmetric=value).graph.node)
+        for value in (False, True)
+    )
+    assert (symmetric["Clip"], asymmetric["Clip"]) == (2, 0), "Q saturates where a ReLU would clamp"
+    assert symmetric - Counter(Clip=2) == asymmetric
 
 
 def as_int8_zero_point_0(model: onnx.ModelProto) -> onnx.ModelProto:

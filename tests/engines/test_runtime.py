@@ -64,6 +64,13 @@ def test_broken_input_spec_is_refused(tmp_path: Path) -> None:
         load_engine(saved(model, tmp_path / "m.onnx"))
 
 
+def test_metadata_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    content = small_net().SerializeToString().replace(b'"crop"', b'"cr\xeep"')
+    (tmp_path / "m.onnx").write_bytes(content)
+    with pytest.raises(EngineError, match="damaged metadata"):
+        load_engine(tmp_path / "m.onnx")
+
+
 def test_graph_that_contradicts_its_input_spec_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="its InputSpec says"):
         load_engine(saved(small_net(TWO_SPEC), tmp_path / "m.onnx"))
