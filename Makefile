@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo/bin
+# Not tensorrt and jetson: no test installs them, and they come with the GPU's own CUDA.
+PINNED_EXTRAS := $(foreach extra,cpu realsense export train dev,--extra $(extra))
 
 .PHONY: help demo test test-all lint setup demo-setup demo-model coverage docs constraints clean
 .DEFAULT_GOAL := help
@@ -55,7 +57,7 @@ docs: setup
 constraints: setup
 	$(BIN)/python -m pip install --quiet uv
 	printf 'torch==2.13.0\nnumpy<2.5\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
-	  --no-annotate --no-header --all-extras setup.cfg --constraints /dev/stdin \
+	  --no-annotate --no-header $(PINNED_EXTRAS) setup.cfg --constraints /dev/stdin \
 	  | grep -vE '^(nvidia-|cuda-|triton|colorama|pyreadline3)' > constraints.new
 	(echo '# Exact versions for every supported Python; made by `make constraints`.'; cat constraints.new) > constraints.txt
 	rm constraints.new

@@ -24,6 +24,7 @@ from pydantic import Field
 
 from edgefas.contracts import Contract, InputSpec, Policy
 from edgefas.engines.runtime import Engine, load_engine
+from edgefas.engines.runtime.tensorrt_engine import load_tensorrt_if_built, lowered_hashes
 from edgefas.errors import EdgefasError
 from edgefas.files import write_atomically
 
@@ -74,17 +75,23 @@ class Bundle:
     sha256: str
     members: dict[str, bytes]
 
-    def engine(self, threads: int = 0) -> Engine:
-        """Load the ONNX Runtime engine.
+    def engine(self, threads: int = 0, engines: Path | None = None) -> Engine:
+        """Load the TensorRT engine that was built from this bundle on this board, else ONNX Runtime's.
+
+        Args:
+            threads: of one run of ONNX Runtime.
+            engines: where `edgefas build` put engines; None looks for none.
 
         Raises:
-            EngineError: the files are no network of this manifest's InputSpec.
+            EngineError: the files are no network of this manifest's InputSpec, or a plan was changed.
         """
-        with tempfile.TemporaryDirectory(prefix="edgefas-") as folder:
+        with tempfile.TemporaryDirectory(prefix="edgefas-") as work:
             for name, content in self.members.items():
-                if name.startswith("ort/"):
-                    Path(folder, name.removeprefix("ort/")).write_bytes(content)
-            engine = load_engine(folder, threads=threads)
+                if name.startswith(("ort/", "tensorrt/")):
+                    Path(work, name).parent.mkdir(parents=True, exist_ok=True)
+                    Path(work, name).write_bytes(content)
+            built = None if engines is None else load_tensorrt_if_built(engines, lowered_hashes(Path(work)))
+            engine = built or load_engine(Path(work, "ort"), threads=threads)
         if engine.spec != self.manifest.input_spec:
             raise BundleError("the engine's InputSpec is not the manifest's; make the bundle again")
         return engine

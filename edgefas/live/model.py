@@ -9,6 +9,7 @@ from pathlib import Path
 from edgefas.contracts import InputSpec, IREncoding, Policy
 from edgefas.deploy.bundle import Bundle, Trust, open_bundle
 from edgefas.engines.runtime import Engine, load_engine
+from edgefas.engines.runtime.plan import engines_folder
 from edgefas.errors import UsageError
 from edgefas.sensors.realsense.camera import Emitter
 
@@ -35,9 +36,9 @@ def open_model(path: Path | None, *, allow_unsigned: bool = False, threads: int 
     """
     if path is None:
         with resources.as_file(resources.files("edgefas.demo").joinpath(DEMO_BUNDLE)) as demo:
-            return _from_bundle(open_bundle(demo), threads)
+            return _from_bundle(open_bundle(demo), threads, None)
     if path.suffix == ".efas":
-        return _from_bundle(open_bundle(path, allow_unsigned=allow_unsigned), threads)
+        return _from_bundle(open_bundle(path, allow_unsigned=allow_unsigned), threads, engines_folder(path))
     if not allow_unsigned:
         raise UsageError(f"{path} is no bundle, so nobody vouches for it; run again with --allow-unsigned to try it")
     warning = "A bare network file: not signed, and decided with the default policy (threshold 0)."
@@ -49,6 +50,6 @@ def emitter_for(spec: InputSpec) -> Emitter:
     return "on" if spec.ir is None or spec.ir.encoding is IREncoding.LIT else "alternate"
 
 
-def _from_bundle(bundle: Bundle, threads: int) -> LiveModel:
+def _from_bundle(bundle: Bundle, threads: int, engines: Path | None) -> LiveModel:
     manifest = bundle.manifest
-    return LiveModel(manifest.name, bundle.engine(threads), bundle.policy, bundle.trust, manifest.warning)
+    return LiveModel(manifest.name, bundle.engine(threads, engines), bundle.policy, bundle.trust, manifest.warning)
