@@ -18,6 +18,7 @@ class ScoreDifference:
     frames: int
     max_abs: float
     mean_abs: float
+    p99_abs: float
     sqnr_db: float | None
     """Signal to quantisation noise, each with its mean removed: a network whose scores hardly depend on the picture
     would otherwise look perfect. None where the scores do not vary or do not differ."""
@@ -33,6 +34,7 @@ def compare_scores(reference: F32, other: F32, threshold: float = 0.0) -> ScoreD
         frames=len(reference),
         max_abs=float(np.abs(difference).max()),
         mean_abs=float(np.abs(difference).mean()),
+        p99_abs=float(np.percentile(np.abs(difference), 99)),
         sqnr_db=10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None,
         flips=int(((reference >= threshold) != (other >= threshold)).sum()),
     )

@@ -13,7 +13,20 @@ from typing import Annotated
 import typer
 
 import edgefas
-from edgefas.cli import benchmark, build, doctor, export, live, models, placement, quantize, record, train
+from edgefas.cli import (
+    benchmark,
+    build,
+    collect,
+    compare,
+    doctor,
+    export,
+    live,
+    models,
+    placement,
+    quantize,
+    record,
+    train,
+)
 from edgefas.cli.console import errors
 from edgefas.errors import EdgefasError
 
@@ -21,7 +34,7 @@ DEBUG = "EDGEFAS_DEBUG"
 """The environment variable that shows tracebacks."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
-for command in (models, train, export, quantize, placement, build, benchmark, live, record, doctor):
+for command in (models, train, export, collect, quantize, placement, build, compare, benchmark, live, record, doctor):
     # Command files import what is heavy inside the function, so that --help needs no extra and is quick.
     app.command(command.__name__.rsplit(".", 1)[-1])(command.command)
 

@@ -69,4 +69,5 @@ def test_differences_and_flips_are_counted() -> None:
     assert (found.frames, found.flips) == (4, 2)
     assert found.max_abs == pytest.approx(0.2)
     assert found.mean_abs == pytest.approx(0.1)
+    assert found.p99_abs == pytest.approx(np.percentile([0, 0.2, 0.1, 0.1], 99))
     assert compare_scores(reference, reference).sqnr_db is None
