@@ -13,7 +13,20 @@ from typing import Annotated
 import typer
 
 import edgefas
-from edgefas.cli import benchmark, build, collect, compare, doctor, export, live, models, placement, quantize, record, train
+from edgefas.cli import (
+    benchmark,
+    build,
+    collect,
+    compare,
+    doctor,
+    export,
+    live,
+    models,
+    placement,
+    quantize,
+    record,
+    train,
+)
 from edgefas.cli.console import errors
 from edgefas.errors import EdgefasError
 
