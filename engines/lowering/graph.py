@@ -21,6 +21,21 @@ class LoweringError(EdgefasError):
     """A graph cannot be brought into the form an engine needs."""
 
 
+def check_result(model: onnx.ModelProto) -> None:
+    """What a lowering made must be valid ONNX.
+
+    Raises:
+        LoweringError: it is not, which a source of too old an opset or with odd attributes can cause.
+    """
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise LoweringError(
+            f"this source gives no valid lowered graph: {str(error).strip().splitlines()[0][:300]}; "
+            "write the source again with: edgefas export"
+        ) from None
+
+
 def source_sha256(model: onnx.ModelProto) -> str:
     """Identity of a source network, whatever file it lies in."""
     return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()

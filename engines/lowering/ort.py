@@ -21,7 +21,7 @@ from onnx import NodeProto, helper, numpy_helper
 
 from edgefas.calibration.recipe import Recipe
 from edgefas.calibration.scale_table import INT8_MAX, ScaleTable, ScaleTableError
-from edgefas.engines.lowering.graph import WEIGHTED_OPS, consumers, quantized_outputs, source_sha256
+from edgefas.engines.lowering.graph import WEIGHTED_OPS, check_result, consumers, quantized_outputs, source_sha256
 
 ZERO_POINT = 128
 UINT8_MAX = 255
@@ -53,13 +53,14 @@ def lower_ort(
 
     Raises:
         ScaleTableError: the table belongs to another source, or lacks a tensor.
+        LoweringError: the source is of too old an opset.
     """
     if scales.source_sha256 != source_sha256(source):
         raise ScaleTableError("the scale table belongs to another network; make it with: edgefas quantize")
     model = onnx.ModelProto()
     model.CopyFrom(source)
     _Lowering(model, scales, quantized_outputs(source, recipe), asymmetric).rewrite()
-    onnx.checker.check_model(model)
+    check_result(model)
     return model
 
 

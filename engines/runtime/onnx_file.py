@@ -151,9 +151,10 @@ def _check_tensors(file: OnnxFile) -> None:
 def _check_external(path: Path, tensor: Tensor, external: dict[str, str]) -> None:
     """The data must be a file directly beside the model, and all there."""
     location = external.get("location", "")
-    if not location or Path(location).name != location or (path.parent / location).is_symlink():
+    plain = 0 < len(location.encode(errors="replace")) <= 255 and Path(location).name == location
+    if not plain or (path.parent / location).is_symlink():
         raise EngineError(
-            f"{path}: tensor {tensor.name!r} lies in {location!r}; only a file beside the model is allowed, "
+            f"{path}: tensor {tensor.name!r} lies in {location!r:.120}; only a file beside the model is allowed, "
             "no path and no link"
         )
     try:

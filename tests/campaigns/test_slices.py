@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
+
+from edgefas.errors import EdgefasError
+from tests.campaigns import mutated_models
 from tests.campaigns.mangled_recordings import run_campaign
 
 CRASHES_LIBREALSENSE = 16
@@ -11,3 +17,56 @@ NEVER_OPENS = 121
 def test_damaged_recordings() -> None:
     outcomes = [*run_campaign(0, 4), *run_campaign(CRASHES_LIBREALSENSE, 1), *run_campaign(NEVER_OPENS, 1)]
     assert [outcome for outcome in outcomes if outcome.problem] == []
+
+
+def test_damaged_networks_and_scale_tables() -> None:
+    outcomes = list(mutated_models.run_campaign(0, 3000))
+    assert [outcome for outcome in outcomes if outcome.problem] == []
+    assert [outcome.case for outcome in outcomes] == list(range(3000))
+    # a slice where everything is refused at the door, or nothing is, would look at nothing behind it
+    results = Counter(outcome.result for outcome in outcomes)
+    assert {"EngineError", "LoweringError", "ContractError", "accepted"} <= set(results)
+    assert results["accepted"] > 400
+
+
+@pytest.mark.parametrize(
+    ("error", "result"), [(KeyError("x"), "defect"), (RuntimeError("x"), "defect"), (EdgefasError("x"), "EdgefasError")]
+)
+def test_a_defect_is_told_from_a_refusal(
+    error: Exception, result: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    def fail(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(mutated_models, "_use_scales", fail)
+    originals = mutated_models._Originals(b"", {}, b"", b"", '{"absmax": {"x": 1}}')
+    outcome = mutated_models.run_case(4, originals, tmp_path)  # type: ignore[arg-type]
+    assert (outcome.result, outcome.problem is None) == (result, result != "defect")
+
+
+def test_crashes_and_hangs_of_a_worker_are_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that dies at its second case, and one that says nothing."""
+    import subprocess
+    import sys
+
+    real = subprocess.Popen
+    line = '{"case": %d, "kind": "source: flip", "result": "accepted", "problem": null}'
+    scripts = iter(
+        [
+            f"import os; print('{line % 0}', flush=True); os.kill(os.getpid(), 11)",
+            f"import time; print('{line % 2}', flush=True); time.sleep(60)",
+        ]
+    )
+
+    def start(command: list[str], **options: object) -> object:
+        return real([sys.executable, "-c", next(scripts)], **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(mutated_models.subprocess, "Popen", start)
+    monkeypatch.setattr(mutated_models, "LIMIT_S", 1.0)
+    outcomes = list(mutated_models.run_campaign(0, 4))
+    assert [(o.case, o.problem) for o in outcomes] == [
+        (0, None),
+        (1, "the process ended with -11"),
+        (2, None),
+        (3, "still running after 1 s"),
+    ]

@@ -15,7 +15,7 @@ from onnx import TensorProto, numpy_helper
 from edgefas.calibration.ranges import collect_ranges
 from edgefas.calibration.recipe import Recipe
 from edgefas.calibration.scale_table import ScaleTable, ScaleTableError
-from edgefas.engines.lowering.graph import source_sha256
+from edgefas.engines.lowering.graph import LoweringError, source_sha256
 from edgefas.engines.lowering.ort import lower_ort
 from edgefas.engines.runtime import load_engine
 from tests.engines.graphs import noise, saved, small_net
@@ -217,3 +217,12 @@ def test_uncalibrated_tensor_is_named(source: onnx.ModelProto, scales: ScaleTabl
     without = {name: value for name, value in scales.absmax.items() if name != "mix"}
     with pytest.raises(ScaleTableError, match=r"'mix'.*edgefas quantize"):
         lower_ort(source, scales.model_copy(update={"absmax": without}), Recipe())
+
+
+def test_a_source_of_too_old_an_opset_is_refused(source: onnx.ModelProto, scales: ScaleTable) -> None:
+    old = onnx.ModelProto()
+    old.CopyFrom(source)
+    old.opset_import[0].version = 12
+    table = scales.model_copy(update={"source_sha256": source_sha256(old)})
+    with pytest.raises(LoweringError, match=r"no valid lowered graph.*edgefas export"):
+        lower_ort(old, table, Recipe(quantize=("Conv",)))

@@ -133,6 +133,7 @@ def external(location: str, **more: str) -> onnx.ModelProto:
         ("../secret.bin", {}, "only a file beside the model"),
         ("/etc/passwd", {}, "only a file beside the model"),
         ("", {}, "only a file beside the model"),
+        ("a" * 5000, {}, "only a file beside the model"),
         ("sub/data.bin", {}, "only a file beside the model"),
         ("link.bin", {}, "only a file beside the model"),
         ("absent.bin", {}, "cannot be read"),
