@@ -111,7 +111,9 @@ class _Lowering:
         users = self.users[node.output[0]]
         if len(users) != 1 or users[0].op_type not in CLAMPS or node.output[0] in self.outputs:
             return None
-        return users[0] if all(not name or name in self.constants for name in users[0].input[1:]) else None
+        bounds = [name for name in users[0].input[1:] if name]
+        single = all(name in self.constants and self.constants[name].size == 1 for name in bounds)
+        return users[0] if single else None
 
     def _emit_int8(self, old: NodeProto, clamp: NodeProto | None) -> None:
         """DQ -> node -> Q [-> clamp of integers] -> DQ."""
@@ -189,7 +191,7 @@ class _Lowering:
     def _clamp_bounds(self, clamp: NodeProto) -> tuple[float, float]:
         if clamp.op_type == "Relu":
             return 0.0, np.inf
-        given = [float(self.constants[name]) if name else None for name in [*clamp.input[1:], "", ""]]
+        given = [float(self.constants[name].item()) if name else None for name in [*clamp.input[1:], "", ""]]
         return (-np.inf if given[0] is None else given[0]), (np.inf if given[1] is None else given[1])
 
     def _quantize_weights(self, node: NodeProto, input_scale: float) -> None:

@@ -49,11 +49,18 @@ def load_onnxruntime(path: Path, threads: int, reference: bool) -> OnnxRuntimeEn
                 raise EngineError(f"{file} is not a network ONNX Runtime can read: {_first_line(error)}") from error
             missing = error
         else:
-            return OnnxRuntimeEngine(file, session)
+            return _checked(file, session)
     raise EngineError(
         f"ONNX Runtime {ort.__version__} cannot run {path}: {_first_line(missing)}; install onnxruntime>=1.25, "
         f"or give a folder written by `edgefas quantize`, which holds {GRID_SAMPLE_FILE} for older ones"
     )
+
+
+def _checked(path: Path, session: Any) -> OnnxRuntimeEngine:
+    try:
+        return OnnxRuntimeEngine(path, session)
+    except UnicodeDecodeError:
+        raise EngineError(f"{path} has names that are no text; write it again with: edgefas export") from None
 
 
 def metadata_of(path: Path, session: Any) -> dict[str, str]:

@@ -27,8 +27,8 @@ OUTSIDE = (
 OPERATORS = ("Conv", "Gemm", "Loop", "If", "Scan", "NoSuchOp", "", "DeformConv", "Resize", "Tile")
 EXTREMES = (0, -1, 1, 2, 7, 2**31 - 1, 2**31, 2**40, 2**62, -(2**63), 2**63 - 1)
 VALUES: tuple[Any, ...] = (
-    float("inf"), None, True, -1, 0, 0.5, 3.0, 1e30, 5e-324, 1e308, -1e-300, 10**40, "", "x", [], {},
-    [[]], "NaN", float("nan"),
+    float("inf"), float("nan"),
+    None, True, -1, 0, 0.5, 3.0, 1e30, 5e-324, 1e308, -1e-300, 10**40, "", "x", [], {}, [[]], "NaN",
 )  # fmt: skip
 
 

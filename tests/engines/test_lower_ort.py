@@ -226,3 +226,17 @@ def test_a_source_of_too_old_an_opset_is_refused(source: onnx.ModelProto, scales
     table = scales.model_copy(update={"source_sha256": source_sha256(old)})
     with pytest.raises(LoweringError, match=r"no valid lowered graph.*edgefas export"):
         lower_ort(old, table, Recipe(quantize=("Conv",)))
+
+
+@pytest.mark.parametrize(("shape", "absorbed"), [((), True), ((1,), True), ((0,), False), ((2,), False)])
+def test_only_single_bounds_are_moved_behind_the_integers(
+    source: onnx.ModelProto, scales: ScaleTable, shape: tuple[int, ...], absorbed: bool
+) -> None:
+    odd = onnx.ModelProto()
+    odd.CopyFrom(source)
+    next(t for t in odd.graph.initializer if t.name == "six").CopyFrom(
+        numpy_helper.from_array(np.full(shape, 6, np.float32), "six")
+    )
+    table = scales.model_copy(update={"source_sha256": source_sha256(odd)})
+    lowered = lower_ort(odd, table, Recipe(quantize=("Conv",)))
+    assert any(node.op_type == "Clip" and node.input[2] == "six" for node in lowered.graph.node) is not absorbed
