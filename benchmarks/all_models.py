@@ -13,7 +13,7 @@ from edgefas.benchmarks.forms import Form, make_forms, open_form
 from edgefas.benchmarks.latency import Latency, Subject, measure
 from edgefas.benchmarks.live_pipeline import measure_live
 from edgefas.benchmarks.memory import peak_mb
-from edgefas.errors import EdgefasError
+from edgefas.errors import EdgefasError, UsageError
 
 LIVE_SECONDS = 20.0
 Report = Callable[[str], None]
@@ -45,7 +45,15 @@ def benchmark_all(
     """
     rows = []
     for name in models:
-        forms = make_forms(name, work, calibration, report)
+        try:
+            forms = make_forms(name, work, calibration, report)
+        except UsageError:
+            raise
+        except EdgefasError as error:  # the other networks are measured all the same
+            nothing = {"params": None, "macs": None, "flops": None, "energy_mj": None, **_times(None)}
+            form = Form(Path(name).stem, "-", "-", name)
+            rows += [{**_identity(form, count), **nothing, "error": str(error)} for count in threads]
+            continue
         params, macs = _size_of(forms)
         for count in threads:
             report(f"measuring {forms[0].model}, {count} thread(s)")
@@ -84,7 +92,7 @@ def _measured(forms: Sequence[Form], threads: int, seconds: float) -> list[dict[
         except EdgefasError as error:
             subject, problem = None, str(error)
         except Exception as error:  # OpenVINO has no common base for its exceptions
-            subject, problem = None, f"{type(error).__name__}: {str(error).strip().splitlines()[0][:300]}"
+            subject, problem = None, f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}"
         subjects.append(subject)
         problems.append(problem)
     usable = [subject for subject in subjects if subject is not None]

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("edgefas", "numpy", "onnxruntime", "torch")
+PACKAGES = ("edgefas", "numpy", "onnxruntime", "openvino", "torch")
 
 
 def environment() -> dict[str, Any]:

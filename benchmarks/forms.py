@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,10 +100,23 @@ def _export(name: str, path: Path) -> InputSpec:
     from edgefas.models import create_model, load_checkpoint
 
     torch.manual_seed(SEED)
-    model = load_checkpoint(Path(name)) if Path(name).exists() else create_model(name)
+    model = load_checkpoint(Path(name)) if Path(name).exists() else _settled(create_model(name))
     spec: InputSpec = model.input_spec
     export_onnx(model, spec, model.model_name, path)
     return spec
+
+
+def _settled(model: Any) -> Any:
+    """Untrained, with the statistics of noise in its batch norms: without them activations grow to 10^6."""
+    import torch
+
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.momentum = None  # the mean of what is seen
+    frames = {m.value: torch.randn(RANDOM_FRAMES, *model.input_spec.shape(m)) for m in model.input_spec.modalities}
+    with torch.no_grad():
+        model.train()(**frames)
+    return model.eval()
 
 
 def _noise(spec: InputSpec, path: Path) -> Path:

@@ -26,9 +26,11 @@ def deform_conv_to_grid_sample(model: onnx.ModelProto) -> onnx.ModelProto:
     lowered.CopyFrom(onnx.shape_inference.infer_shapes(model))
     graph = lowered.graph
     shapes = shapes_of(graph)
+    # opset 20 renamed the mode; ONNX Runtime takes either name, OpenVINO the right one only
+    mode = "linear" if max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")) >= 20 else "bilinear"
     nodes: list[NodeProto] = []
     for node in graph.node:
-        nodes.extend(_decomposed(graph, node, shapes) if node.op_type == "DeformConv" else [node])
+        nodes.extend(_decomposed(graph, node, shapes, mode) if node.op_type == "DeformConv" else [node])
     del graph.node[:]
     graph.node.extend(nodes)
     del graph.value_info[:]
@@ -36,7 +38,7 @@ def deform_conv_to_grid_sample(model: onnx.ModelProto) -> onnx.ModelProto:
     return lowered
 
 
-def _decomposed(graph: onnx.GraphProto, node: NodeProto, shapes: dict[str, list[int]]) -> list[NodeProto]:
+def _decomposed(graph: onnx.GraphProto, node: NodeProto, shapes: dict[str, list[int]], mode: str) -> list[NodeProto]:
     x, weight, offset, bias, mask = (*node.input, "", "")[:5]
     y = node.output[0]
     attributes = attributes_of(node)
@@ -70,7 +72,7 @@ def _decomposed(graph: onnx.GraphProto, node: NodeProto, shapes: dict[str, list[
         make("Add", [constant("along_x", along_x), constant("along_y", along_y)], [f"{y}_regular"]),
         make("Add", [f"{y}_shift", f"{y}_regular"], [f"{y}_grid_of_taps"]),
         make("Reshape", [f"{y}_grid_of_taps", shape("grid_shape", -1, taps * ho, wo, 2)], [f"{y}_grid"]),
-        make("GridSample", [x, f"{y}_grid"], [f"{y}_samples"], mode="linear", padding_mode="zeros", align_corners=0),
+        make("GridSample", [x, f"{y}_grid"], [f"{y}_samples"], mode=mode, padding_mode="zeros", align_corners=0),
     ]
     samples = f"{y}_samples"
     if mask:

@@ -72,6 +72,24 @@ def test_what_fails_has_its_error_in_the_row(tmp_path: Path, monkeypatch: pytest
     assert rows[1]["median_ms"] > 0
 
 
+def test_a_network_that_cannot_be_made_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = Form("b", "onnxruntime", "fp32", str(saved(small_net(), tmp_path / "m.onnx")))
+
+    def make(name: str, *arguments: object) -> list[Form]:
+        if name == "a":
+            raise EdgefasError("cannot be exported")
+        return [good]
+
+    monkeypatch.setattr(all_models, "make_forms", make)
+    monkeypatch.setattr(all_models, "peak_mb", lambda form, threads: 1.0)
+    rows = all_models.benchmark_all(["a", "b"], [1], 0.01, tmp_path)
+    assert [row["error"] for row in rows] == ["cannot be exported", None]
+    assert set(rows[0]) == set(rows[1])
+    assert "cannot be exported" in to_markdown({**DOCUMENT, "results": rows})
+
+
 def row(model: str, precision: str, threads: int, median: float | None) -> dict[str, object]:
     times = dict.fromkeys(("min_ms", "p90_ms", "p95_ms", "p99_ms", "fps"), median)
     return {"model": model, "backend": "onnxruntime", "precision": precision, "threads": threads, "median_ms": median,

@@ -72,3 +72,11 @@ def test_both_forms_share_one_file_of_weights(tmp_path: Path) -> None:
     for name in ("model.onnx", "model.gridsample.onnx"):
         assert (tmp_path / name).stat().st_size < large.nbytes
         np.testing.assert_allclose(load_engine(tmp_path / name).score(noise(3, 0)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("opset", "mode"), [(19, b"bilinear"), (20, b"linear"), (22, b"linear")])
+def test_the_mode_has_the_name_of_its_opset(opset: int, mode: bytes) -> None:
+    model = deform_net(1, 1, 1, bias=True, mask=True, size=(5, 5))
+    model.opset_import[0].version = opset
+    node = next(n for n in deform_conv_to_grid_sample(model).graph.node if n.op_type == "GridSample")
+    assert next(a.s for a in node.attribute if a.name == "mode") == mode
