@@ -1,7 +1,7 @@
 """What a Jetson says of itself: power mode, clocks, temperatures, throttling, power. Plain files, no tegrastats.
 
-Every function takes the root of a file tree, so that they are tested on recorded ones; on any other machine they give
-nothing.
+Every function takes the root of a file tree, so that tests can give one written by hand (none was recorded on a board);
+on any other machine they give nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Jetson boards: what each can do, which software runs on it, and where that is written.
 
-One YAML file per board. The figures are the makers' and were not measured here; the sources are named beside them.
+One YAML file per board. The figures were neither measured here nor checked against the maker's pages, which could not
+be opened; `sources` names the pages to check them on.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class BoardError(EdgefasError):
 
 
 class Source(Contract):
-    """Where figures come from."""
+    """Where to check the figures."""
 
     title: str
     url: str = Field(pattern="^https://")

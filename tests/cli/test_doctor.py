@@ -22,6 +22,7 @@ NANO_CONF = """
 < POWER_MODEL ID=2 NAME=MAXN_SUPER >
 < PM_CONFIG DEFAULT=1 >
 """
+# Written by hand in the published formats of these releases; not read off a board.
 JETPACK_6 = System(
     machine="aarch64",
     python="3.10",
