@@ -1,6 +1,6 @@
-"""What precision costs: FP32, FP16 and INT8 of DAH-FAS-lite and the single branches, in one table.
+"""What precision costs: FP32, FP16 and INT8 of DAH-FAS, DAH-FAS-lite and the single branches, in one table.
 
-    python -m edgefas.benchmarks.accuracy runs/demo-model/final/best.safetensors
+    python -m edgefas.benchmarks.accuracy runs/demo-model/final/best.safetensors runs/dah-fas-sim/best.safetensors
 
 Decisions are those on the recipe's validation split (simulated subjects the training never saw), at the threshold
 where the float network's errors are equal. A row of TensorRT's is its copy run as written on this CPU ("reference"):
@@ -163,7 +163,7 @@ def _errors(scores: F32, samples: Samples, threshold: float) -> tuple[Share, Sha
 
 
 def main(
-    checkpoint: Annotated[Path, typer.Argument(help="A trained dah-fas-lite.")],
+    trained: Annotated[list[Path], typer.Argument(metavar="CHECKPOINT...", help="A trained dah-fas-lite, dah-fas.")],
     work: Annotated[Path, typer.Option(help="Where the branches are trained, or were.")] = Path("runs/accuracy"),
     cache: Annotated[Path, typer.Option(help="Rendered samples.")] = Path(".cache/data"),
     networks: Annotated[
@@ -179,16 +179,16 @@ def main(
     if unknown:
         raise typer.BadParameter(f"{unknown[0]} is not one of: {', '.join(BRANCHES)}, none")
     names = [name for name in BRANCHES if networks is None or name in networks]
-    checkpoints = [checkpoint, *(work / name / CHECKPOINT for name in names)]
+    branches = [work / name / CHECKPOINT for name in names]
     rows: list[Row] = []
     epochs: dict[str, int] = {}
     with training_progress() as progress:
-        for name, path in zip(names, checkpoints[1:], strict=True):
+        for name, path in zip(names, branches, strict=True):
             if not path.is_file():
                 train(branch_recipe(name), path.parent, cache, report=report_to(progress, f"{name}: "))
             epochs[name] = len((path.parent / HISTORY).read_text().splitlines())
         data = load_recipe(RECIPE).data
-        for path in checkpoints:
+        for path in (*trained, *branches):
             spec = load_checkpoint(path).input_spec
             splits = {
                 split: samples_for(data, part, spec, cache, partial(report_to(progress), f"rendering {split}"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgefas.contracts import InputSpec, IREncoding
+from edgefas.contracts import DepthInput, InputSpec, IREncoding, IRInput, RGBInput
 from edgefas.errors import UsageError
 from edgefas.faces import detect_faces
 from edgefas.preprocess import crop_box, inside_share, preprocess
@@ -50,7 +50,12 @@ class Samples:
 def samples_for(
     data: SimulatedData, split: SimulatedSplit, spec: InputSpec, cache: Path, progress: Progress
 ) -> Samples:
-    """Render a split, or open it where it was rendered before with the same simulator, split and spec."""
+    """Render a split, or open it where it was rendered before with the same simulator, split and spec.
+
+    All modalities are kept, also those that `spec` lacks: encoding costs little beside rendering, and networks of one
+    crop and size, of one modality or three, then share the samples.
+    """
+    spec = _with_all_modalities(spec)
     if data.simulator_version != SIMULATOR_VERSION:
         raise UsageError(
             f"the recipe was written for simulator version {data.simulator_version}, this one is {SIMULATOR_VERSION}; "
@@ -64,10 +69,22 @@ def samples_for(
     return Samples(arrays, np.array(index["species"]), np.array(index["subjects"]), index["detected_share"])
 
 
+def _with_all_modalities(spec: InputSpec) -> InputSpec:
+    """What is missing, as its defaults say, at the size of the first that is there."""
+    _, height_px, width_px = spec.shape(spec.modalities[0])
+    size = {"height_px": height_px, "width_px": width_px}
+    missing = {
+        name: kind(**size)
+        for name, kind in (("rgb", RGBInput), ("ir", IRInput), ("depth", DepthInput))
+        if getattr(spec, name) is None
+    }
+    return spec.model_copy(update=missing)
+
+
 def _key(split: SimulatedSplit, spec: InputSpec) -> str:
     """What decides the arrays; the IR encoding does not, since all are kept."""
-    if spec.ir is not None:
-        spec = spec.model_copy(update={"ir": spec.ir.model_copy(update={"encoding": IREncoding.LIT})})
+    assert spec.ir is not None
+    spec = spec.model_copy(update={"ir": spec.ir.model_copy(update={"encoding": IREncoding.LIT})})
     return hashlib.sha256(f"{SIMULATOR_VERSION}{split.to_json()}{spec.to_json()}".encode()).hexdigest()[:16]
 
 

@@ -51,6 +51,9 @@ def test_rendered_once_for_all_encodings(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(simulated, "_render_split", never)
     again = samples_for(DATA, SPLIT, spec(IREncoding.ACTIVE), tmp_path, quiet)
     np.testing.assert_array_equal(again.arrays["rgb"], first.arrays["rgb"])
+    only_ir = spec(IREncoding.LIT).model_copy(update={"rgb": None, "depth": None})
+    shared = samples_for(DATA, SPLIT, only_ir, tmp_path, quiet)
+    np.testing.assert_array_equal(shared.arrays["ir_lit"], first.arrays["ir_lit"])
     with pytest.raises(AssertionError, match="rendered again"):
         samples_for(DATA, LATER, spec(IREncoding.LIT), tmp_path, quiet)
 
