@@ -17,7 +17,7 @@ class QualityGates(Contract):
     min_depth_share: float = Field(0.5, ge=0, le=1, description="share of the face box with a depth return")
     min_inside_share: float = Field(0.85, ge=0, le=1, description="share of the crop inside the picture")
     max_frame_age_ms: float = Field(200, gt=0, le=5000, description="live sources only")
-    max_engine_ms: float = Field(500, gt=0, le=10000, description="live sources only")
+    max_engine_ms: float = Field(250, gt=0, le=10000, description="live sources only; a door waits no longer")
 
     @model_validator(mode="after")
     def _near_before_far(self) -> QualityGates:

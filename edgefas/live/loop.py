@@ -12,6 +12,7 @@ from edgefas.faces import detect_faces
 from edgefas.live.line import DecisionLine, Face, State, Timing
 from edgefas.live.pipeline import Detector, Judgement, judge
 from edgefas.live.temporal import Memory, advance, forget
+from edgefas.live.watched import Watched
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.source import CameraSource, CameraTimeout, EndOfStream
 
@@ -19,8 +20,21 @@ log = logging.getLogger(__name__)
 
 Trust = Literal["signed", "unsigned"]
 
-SILENCE_S = 0.5
+SILENCE_S = 0.25
 """A camera silent for this long gets a line of its own: a door must not wait on an old answer."""
+FAULT_HOLD_NS = 200_000_000
+"""Device time for which a state outlives a fault. A face may be lost for a moment, that is what `hold_ms` is for; a
+camera or an engine at fault ends the state sooner, and not at one bad frame."""
+FAULTS = frozenset(
+    {
+        Reason.MODALITY_MISSING,
+        Reason.FRAME_STALE,
+        Reason.ENGINE_LATE,
+        Reason.ENGINE_FAILED,
+        Reason.SCORE_NOT_FINITE,
+        Reason.CAMERA_CHANGED,
+    }
+)
 
 
 def decide_stream(
@@ -31,6 +45,16 @@ def decide_stream(
     Raises:
         CameraLost: the camera is gone; nothing was decided about it.
     """
+    if not source.live:
+        yield from _decide(source, engine, policy, trust, detect)
+        return
+    with Watched(engine, policy.gates.max_engine_ms) as watched:
+        yield from _decide(source, watched, policy, trust, detect)
+
+
+def _decide(
+    source: CameraSource, engine: Engine, policy: Policy, trust: Trust, detect: Detector
+) -> Iterator[tuple[Frame | None, DecisionLine]]:
     memory, camera, face = Memory(), None, None
     while True:
         try:
@@ -50,6 +74,8 @@ def decide_stream(
             found = judge(frame, engine, policy, detect, face, live=source.live)
         face = found.face
         memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
+        if found.decision.reason in FAULTS and frame.device_ns - memory.supported_ns > FAULT_HOLD_NS:
+            memory = forget(memory)
         yield frame, _line(frame, found, memory, trust)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ from typing import TypeVar
 import numpy as np
 
 from edgefas.contracts import Decision, FaceBox, InputSpec, Modality, Policy, Reason
-from edgefas.engines.runtime.engine import Engine, EngineError
+from edgefas.engines.runtime.engine import Engine
 from edgefas.live.line import Timing
+from edgefas.live.watched import EngineLate
 from edgefas.preprocess import crop_box, inside_share, missing_modalities, preprocess
 from edgefas.sensors.frame import Frame
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -66,7 +70,10 @@ def judge(
     inputs, clock["preprocess_ms"] = _timed(lambda: preprocess(frame, face, engine.spec))
     try:
         scores, clock["engine_ms"] = _timed(lambda: engine.score(inputs))
-    except EngineError:
+    except EngineLate:
+        return done(Decision.none(Reason.ENGINE_LATE), face)
+    except Exception as error:  # whatever breaks in a network or its runtime, the door stays shut and the camera runs
+        log.warning("the engine failed: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
         return done(Decision.none(Reason.ENGINE_FAILED), face)
     if live and clock["engine_ms"] > policy.gates.max_engine_ms:
         return done(Decision.none(Reason.ENGINE_LATE), face)

@@ -131,8 +131,22 @@ def test_no_face() -> None:
     assert [line.reason for _, line in stream] == [Reason.NO_FACE]
 
 
-def test_a_failing_engine_decides_nothing() -> None:
-    assert lines_of([noise_frame()], score=EngineError("broken"))[0].reason is Reason.ENGINE_FAILED
+@pytest.mark.parametrize("error", [EngineError("broken"), RuntimeError("out of memory"), KeyError("x")])
+@pytest.mark.parametrize("live", [True, False])
+def test_a_failing_engine_decides_nothing(error: Exception, live: bool) -> None:
+    fresh = noise_frame(host_ns=time.monotonic_ns() + 10**10)
+    assert lines_of([fresh], score=error, live=live)[0].reason is Reason.ENGINE_FAILED
+
+
+def test_a_fault_ends_a_state_sooner_than_a_lost_face_does() -> None:
+    """7 good frames at 30 frames/s, then 10 bad ones: `hold_ms` 500 is 15 frames, a fault's 200 ms are 6."""
+    good, empty = [noise_frame(n) for n in range(1, 8)], [noise_frame(n) for n in range(8, 18)]
+    blind = [noise_frame(n, ir_lit=None, ir_unlit=None) for n in range(8, 18)]
+    fault = [line.state.decision for line in lines_of([*good, *blind])[7:]]
+    assert fault == [Verdict.BONA_FIDE] * 6 + [Verdict.NO_DECISION] * 4
+    faces = iter([[face()]] * 7 + [[]] * 10)
+    stream = decide_stream(Script([*good, *empty]), Constant(2), Policy(), "unsigned", lambda frame, last: next(faces))
+    assert [line.state.decision for _, line in stream][7:] == [Verdict.BONA_FIDE] * 10
 
 
 def test_silence_gets_a_line_and_ends_the_state() -> None:
