@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Literal
 
 from edgefas.contracts import Decision, Policy, Reason
@@ -39,7 +39,7 @@ FAULTS = frozenset(
 
 def decide_stream(
     source: CameraSource, engine: Engine, policy: Policy, trust: Trust, detect: Detector = detect_faces
-) -> Iterator[tuple[Frame | None, DecisionLine]]:
+) -> Generator[tuple[Frame | None, DecisionLine], None, None]:
     """Decisions until the stream ends; (None, line) where the camera was silent.
 
     Raises:
@@ -54,7 +54,7 @@ def decide_stream(
 
 def _decide(
     source: CameraSource, engine: Engine, policy: Policy, trust: Trust, detect: Detector
-) -> Iterator[tuple[Frame | None, DecisionLine]]:
+) -> Generator[tuple[Frame | None, DecisionLine], None, None]:
     memory, camera, face = Memory(), None, None
     while True:
         try:

@@ -1,0 +1,105 @@
+"""What came of each fault, from the lines alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgefas.benchmarks.soak.faults import (
+    LONGEST_GAP_S,
+    NO_DECISION_WITHIN_S,
+    OLDEST_FRAME_MS,
+    RECOVERED_WITHIN_S,
+    Fault,
+)
+from edgefas.contracts import Verdict
+from edgefas.live.line import DecisionLine
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A line, and when it came (host monotonic)."""
+
+    at_s: float
+    line: DecisionLine
+
+
+@dataclass(frozen=True)
+class Event:
+    """One fault of the script, on the host's clock."""
+
+    fault: Fault
+    begin_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class EventResult:
+    """`problem` is None when it was as the table says."""
+
+    fault: str
+    problem: str | None
+    no_decision_s: float | None
+    recovery_s: float | None
+    reasons: tuple[str, ...]
+
+
+def result_of(event: Event, heard: Sequence[Heard]) -> EventResult:
+    """Judge one event.
+
+    Args:
+        heard: from before its begin until the next event, in order of time.
+    """
+    during = [h for h in heard if event.begin_s <= h.at_s < event.end_s]
+    undecided = next((h.at_s - event.begin_s for h in during if h.line.decision is Verdict.NO_DECISION), None)
+    recovered = next(
+        (h.at_s - event.end_s for h in heard if h.at_s >= event.end_s and h.line.state.decision is Verdict.BONA_FIDE),
+        None,
+    )
+    problem = _problem(event, heard, during, undecided)
+    if problem is None and (recovered is None or recovered > RECOVERED_WITHIN_S):
+        problem = "never recovered" if recovered is None else f"recovered only after {recovered:.2f} s"
+    reasons = {h.line.reason.value for h in during if h.line.decision is Verdict.NO_DECISION}
+    return EventResult(event.fault.name, problem, undecided, recovered, tuple(sorted(reasons)))
+
+
+def _problem(event: Event, heard: Sequence[Heard], during: list[Heard], undecided: float | None) -> str | None:
+    if event.fault.outcome == "no decision":
+        if undecided is None or undecided > NO_DECISION_WITHIN_S:
+            return f"first undecided after {undecided} s"
+        late = [h for h in during if h.at_s - event.begin_s > NO_DECISION_WITHIN_S]
+        if not event.fault.momentary and any(h.line.state.decision is Verdict.BONA_FIDE for h in late):
+            return "the state was bona fide later than 0.3 s into the fault"
+        if not event.fault.momentary and _longest_gap([h.at_s for h in during], event) > LONGEST_GAP_S:
+            return "no line for more than a second"
+    if event.fault.outcome == "goes on":
+        accepted = [h.at_s for h in during if h.line.decision is Verdict.BONA_FIDE]
+        if (gap := _longest_gap(accepted, event)) > LONGEST_GAP_S:
+            return f"no accepted frame for {gap:.2f} s"
+    if any(h.line.state.decision is Verdict.ATTACK for h in during):
+        return "the state was attack"
+    return None
+
+
+def _longest_gap(times_s: list[float], event: Event) -> float:
+    marks = [event.begin_s, *times_s, event.end_s]
+    return max(after - before for before, after in zip(marks, marks[1:], strict=False))
+
+
+def accepted_faulty(heard: Sequence[Heard], faulty: set[tuple[int, int]]) -> int:
+    """How many frames that showed a fault were accepted: must be none."""
+    return sum(
+        h.line.decision is Verdict.BONA_FIDE
+        and h.line.frame is not None
+        and h.line.device_ns is not None
+        and (h.line.frame, h.line.device_ns) in faulty
+        for h in heard
+    )
+
+
+def decided_old(heard: Sequence[Heard]) -> int:
+    """How many decisions came from a frame older than 300 ms: must be none."""
+    return sum(
+        h.line.score is not None and (h.line.timing.age_ms is None or h.line.timing.age_ms > OLDEST_FRAME_MS)
+        for h in heard
+    )

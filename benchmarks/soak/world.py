@@ -1,0 +1,181 @@
+"""What is wrong at the moment: written by the script, read by camera, engine and surroundings before every frame."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from edgefas.engines.runtime.engine import F32, Engine
+from edgefas.sensors.frame import U8, U16, Calibration, Exposure, Frame
+from edgefas.sensors.realsense.camera import FPS
+from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
+
+SERIAL, STRANGER = "SOAK-1", "SOAK-2"
+_NOISE_BYTES = 1 << 22
+
+
+@dataclass
+class World:
+    """All is well by default. One field is changed while a fault lasts."""
+
+    silent: bool = False
+    frozen: bool = False
+    black_infrared: bool = False
+    no_depth: bool = False
+    jump_ns: int = 0
+    """Added to the camera's clock."""
+    emitter_flag: Literal["right", "inverted", "absent"] = "right"
+    half_rate: bool = False
+    shuffled: bool = False
+    """Neighbouring framesets change places, and every fourth comes twice."""
+    engine: Literal["sound", "crash", "nan", "slow"] = "sound"
+
+    @property
+    def content_is_faulty(self) -> bool:
+        """Whether a frame pushed now must never be accepted."""
+        return self.frozen or self.black_infrared or self.no_depth
+
+
+class FaultyEngine(Engine):
+    """A sound engine in a faulty world."""
+
+    SLOW_S = 0.6
+
+    def __init__(self, engine: Engine, world: World) -> None:
+        self.spec, self.backend, self.outputs = engine.spec, engine.backend, engine.outputs
+        self._engine, self._world = engine, world
+
+    def _run(self, inputs: dict[str, F32], outputs: tuple[str, ...]) -> dict[str, F32]:
+        if self._world.engine == "crash":
+            raise RuntimeError("scripted: the network's runtime failed")
+        if self._world.engine == "slow":
+            time.sleep(self.SLOW_S)
+        scores = self._engine.run(inputs, outputs)
+        return {name: np.full_like(v, np.nan) for name, v in scores.items()} if self._world.engine == "nan" else scores
+
+
+@dataclass(frozen=True)
+class Part:
+    """One frameset of an interleaved camera."""
+
+    depth: U16
+    ir: U8
+    color: U8
+    lit: bool
+    exposure: Exposure | None
+
+
+class StagedCamera:
+    """A software D435 that plays a clip to and fro at 60 framesets a second, and suffers what `world` says.
+
+    Its lowest bits are noise, drawn anew for every frameset: no sensor gives the same bytes twice.
+    """
+
+    def __init__(self, clip: Sequence[Frame], world: World, bus: SoftwareBus) -> None:
+        self._clip, self._world, self._bus = [*clip, *clip[-2:0:-1]], world, bus
+        self._noise = np.random.default_rng(1).integers(0, 2, _NOISE_BYTES, np.uint8)
+        self._camera: SoftwareD435 | None = None
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._number, self._last = 0, None  # type: int, Part | None
+        self.faulty: set[tuple[int, int]] = set()
+        """(frame number, device ns) of framesets that showed a fault: ground truth, seen by no part of the pipeline."""
+        self.cpu_s = 0.0
+        self._thread = threading.Thread(target=self._run, name="staged camera", daemon=True)
+
+    @property
+    def calibration(self) -> Calibration:
+        """Of the clip."""
+        return self._clip[0].calibration
+
+    def plug(self, serial: str) -> None:
+        """Connect a camera; its counter and clock begin anew, as after a reset."""
+        camera = SoftwareD435(
+            self._bus,
+            self.calibration,
+            serial=serial,
+            fps=FPS["alternate"],
+            depth_scale_m=self._clip[0].depth_scale_m,
+            alternating=True,
+        )
+        with self._lock:
+            self._camera, self._number = camera, 0
+
+    def unplug(self) -> None:
+        """Pull the cable."""
+        with self._lock:
+            self._camera = None
+        self._bus.unplug_all()
+
+    def start(self) -> None:
+        """Begin to push."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop pushing."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        period_s = 1 / FPS["alternate"]
+        due_s, held = time.monotonic(), None
+        while not self._stop.wait(max(0.0, due_s - time.monotonic())):
+            due_s = max(due_s + period_s, time.monotonic() - 0.1)  # after a stop of the process: no rush to catch up
+            with self._lock:
+                if self._camera is None:
+                    continue
+                self._number += 1
+                number = self._number
+                if self._world.silent or (self._world.half_rate and number % 4 in (1, 2)):
+                    continue
+                if self._world.shuffled and number % 4 == 1 and held is None:
+                    held = number
+                    continue
+                self._push(number)
+                if self._world.shuffled and number % 4 == 3:
+                    self._push(number)
+                if held is not None:
+                    self._push(held)
+                    held = None
+            self.cpu_s = time.thread_time()
+
+    def _push(self, number: int) -> None:
+        assert self._camera is not None
+        part = self._part(number)
+        device_ns = number * 1_000_000_000 // FPS["alternate"] + self._world.jump_ns
+        if self._world.content_is_faulty:
+            self.faulty.add((number, device_ns))
+        flag = {"right": part.lit, "inverted": not part.lit, "absent": None}[self._world.emitter_flag]
+        self._camera.push(
+            number,
+            device_ns,
+            depth=np.zeros_like(part.depth) if self._world.no_depth else part.depth,
+            ir=np.zeros_like(part.ir) if self._world.black_infrared else part.ir,
+            color=part.color,
+            lit=flag,
+            exposure=part.exposure,
+        )
+
+    def _part(self, number: int) -> Part:
+        if self._world.frozen and self._last is not None:
+            return self._last
+        moment, half = divmod(number - 1, 2)
+        frame, lit = self._clip[moment % len(self._clip)], half == 1
+        ir, exposure = (frame.ir_lit, frame.ir_lit_exposure) if lit else (frame.ir_unlit, frame.ir_unlit_exposure)
+        assert frame.depth is not None
+        assert ir is not None
+        assert frame.color is not None
+        depth = frame.depth ^ (self._bits(frame.depth, number) & (frame.depth > 0))
+        self._last = Part(
+            depth, ir ^ self._bits(ir, number + 1), frame.color ^ self._bits(frame.color, number + 2), lit, exposure
+        )
+        return self._last
+
+    def _bits(self, like: U8 | U16, number: int) -> U8:
+        start = (number * 1_299_709) % (_NOISE_BYTES - like.size)
+        return self._noise[start : start + like.size].reshape(like.shape)
