@@ -29,7 +29,7 @@ from edgefas.benchmarks.soak.faults import FAULTS, RECOVERED_WITHIN_S, Fault
 from edgefas.benchmarks.soak.report import Size, write_report
 from edgefas.benchmarks.soak.script import Stage, begin
 from edgefas.benchmarks.soak.surroundings import Surroundings
-from edgefas.benchmarks.soak.verdicts import Event, Heard
+from edgefas.benchmarks.soak.verdicts import Event, parse
 from edgefas.benchmarks.soak.world import SERIAL, FaultyEngine, StagedCamera, World
 from edgefas.cli.console import errors
 from edgefas.contracts import Verdict
@@ -48,18 +48,14 @@ SIZE_EVERY_S = 2.0
 
 @dataclass
 class Watch:
-    """What was heard and seen; appended to by one thread each, read at the end."""
+    """What was seen; appended to by one thread each, read at the end."""
 
-    heard: list[Heard] = field(default_factory=list)
+    healthy: bool = False
+    """Whether the door is open now."""
     events: list[Event] = field(default_factory=list)
     sizes: list[Size] = field(default_factory=list)
     unhealthy: list[str] = field(default_factory=list)
     """Faults that could not be begun, since the door did not open before them."""
-
-    @property
-    def healthy(self) -> bool:
-        """Whether the door is open now."""
-        return bool(self.heard) and self.heard[-1].line.state.decision is Verdict.BONA_FIDE
 
 
 def schedule(seed: int) -> Iterator[Fault]:
@@ -134,6 +130,7 @@ def main(
             )
         )
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        log = stack.enter_context((folder / "heard").open("w+"))  # kept in memory, the lines would look like a leak
         surroundings = stack.enter_context(Surroundings(folder, live.name, source.stats))
         stage = Stage(world, camera, surroundings, os.getpid())
         progress = stack.enter_context(Progress(console=errors))
@@ -142,15 +139,18 @@ def main(
         script.start()
         with closing(decide_stream(source, engine, live.policy, live.trust)) as stream:
             for frame, line in stream:
-                watch.heard.append(Heard(time.monotonic(), line))
+                watch.healthy = line.state.decision is Verdict.BONA_FIDE
+                log.write(f"{time.monotonic()} {line.to_json()}\n")
                 surroundings.see(frame, line)
                 if not watch.sizes or time.monotonic() - watch.sizes[-1].at_s > SIZE_EVERY_S:
                     watch.sizes.append(Size.now())
                 if not script.is_alive():
                     break
         stats = source.stats()
+        log.seek(0)
+        heard = [parse(text) for text in log]
     command = "python -m edgefas.benchmarks.soak " + " ".join(sys.argv[1:])
-    ok = write_report(watch.events, watch.heard, watch.sizes, watch.unhealthy, camera, stats, command, seed, out)
+    ok = write_report(watch.events, heard, watch.sizes, watch.unhealthy, camera, stats, command, seed, out)
     raise typer.Exit(0 if ok else 3)
 
 

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ SETTLE_S = 60.0
 """Sizes before this are start-up."""
 MOST_GROWTH_MB = 10.0
 LEAK = 2
-"""Threads or open files more at the end than at the beginning: the first restart may leave one of librealsense's own."""
+"""Threads or open files more at the end than at the beginning: a restart may leave one of librealsense's own."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from edgefas.benchmarks.soak.faults import (
     LONGEST_GAP_S,
@@ -22,6 +23,12 @@ class Heard:
 
     at_s: float
     line: DecisionLine
+
+
+def parse(text: str) -> Heard:
+    """From "SECONDS JSON"."""
+    at_s, _, line = text.partition(" ")
+    return Heard(float(at_s), DecisionLine.from_json(line))
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def _problem(event: Event, heard: Sequence[Heard], during: list[Heard], undecide
 
 def _longest_gap(times_s: list[float], event: Event) -> float:
     marks = [event.begin_s, *times_s, event.end_s]
-    return max(after - before for before, after in zip(marks, marks[1:], strict=False))
+    return max(after - before for before, after in pairwise(marks))
 
 
 def accepted_faulty(heard: Sequence[Heard], faulty: set[tuple[int, int]]) -> int:

@@ -16,7 +16,10 @@ class QualityGates(Contract):
     max_distance_mm: float = Field(1100, ge=100, le=5000)
     min_depth_share: float = Field(0.5, ge=0, le=1, description="share of the face box with a depth return")
     min_inside_share: float = Field(0.85, ge=0, le=1, description="share of the crop inside the picture")
-    max_frame_age_ms: float = Field(200, gt=0, le=5000, description="live sources only")
+    max_frame_age_ms: float = Field(200, gt=0, le=5000, description="live sources only; older ones are not looked at")
+    max_decision_age_ms: float = Field(
+        300, gt=0, le=10000, description="live sources only; of the frame, when its decision is there"
+    )
     max_engine_ms: float = Field(250, gt=0, le=10000, description="live sources only; a door waits no longer")
 
     @model_validator(mode="after")

@@ -77,6 +77,8 @@ def judge(
         return done(Decision.none(Reason.ENGINE_FAILED), face)
     if live and clock["engine_ms"] > policy.gates.max_engine_ms:
         return done(Decision.none(Reason.ENGINE_LATE), face)
+    if live and time.monotonic_ns() - frame.host_ns > policy.gates.max_decision_age_ms * 1e6:
+        return done(Decision.none(Reason.FRAME_STALE), face)  # the process was stopped, or starved, while it looked
     return done(Decision.from_score(float(scores[0]), policy.threshold), face)
 
 

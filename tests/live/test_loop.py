@@ -176,6 +176,14 @@ def test_old_frames_and_late_engines_count_only_live() -> None:
     assert lines_of([fresh], live=False, policy=slow, delay_s=0.02)[0].decision is Verdict.BONA_FIDE
 
 
+def test_a_decision_is_never_older_than_the_gate_says() -> None:
+    """The frame is young enough to be looked at, and too old when the network has answered."""
+    gates = QualityGates(max_frame_age_ms=5000, max_decision_age_ms=50)
+    fresh = noise_frame(host_ns=time.monotonic_ns())
+    line = lines_of([fresh], live=True, policy=Policy(gates=gates), delay_s=0.06)[0]
+    assert (line.reason, line.score) == (Reason.FRAME_STALE, None)
+
+
 def test_two_plays_differ_only_in_timing() -> None:
     frames = [noise_frame(n, seed=n) for n in range(1, 10)]
     first, second = ([line.model_copy(update={"timing": None}) for line in lines_of(list(frames))] for _ in range(2))
