@@ -92,7 +92,11 @@ def _clock_jumped(stage: Stage, seconds: float) -> Iterator[None]:
 def _wall_clock_moved(stage: Stage, seconds: float) -> Iterator[None]:
     """For this process's Python alone: the machine's own clock is not ours to turn."""
     now = time.time
-    with mock.patch("time.time", side_effect=lambda: now() + _DAY_S):
+
+    def moved() -> float:
+        return now() + _DAY_S
+
+    with mock.patch("time.time", moved):
         yield
 
 
