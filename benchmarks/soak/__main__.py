@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ import typer
 from rich.progress import Progress
 
 from edgefas.benchmarks.soak.faults import FAULTS, RECOVERED_WITHIN_S, Fault
-from edgefas.benchmarks.soak.report import Size, write_report
+from edgefas.benchmarks.soak.report import Size, Soak, write_report
 from edgefas.benchmarks.soak.script import Stage, begin
 from edgefas.benchmarks.soak.surroundings import Surroundings
 from edgefas.benchmarks.soak.verdicts import Event, parse
@@ -54,6 +55,8 @@ class Watch:
     """Whether the door is open now."""
     events: list[Event] = field(default_factory=list)
     sizes: list[Size] = field(default_factory=list)
+    captured_ms: array[float] = field(default_factory=lambda: array("f"))
+    """From a frameset's arrival in librealsense to its Frame: what the capture thread waits for Python's lock."""
     unhealthy: list[str] = field(default_factory=list)
     """Faults that could not be begun, since the door did not open before them."""
 
@@ -141,6 +144,8 @@ def main(
             for frame, line in stream:
                 watch.healthy = line.state.decision is Verdict.BONA_FIDE
                 log.write(f"{time.monotonic()} {line.to_json()}\n")
+                if frame is not None and (pushed_ns := camera.pushed_ns(frame.number)) is not None:
+                    watch.captured_ms.append((frame.host_ns - pushed_ns) / 1e6)
                 surroundings.see(frame, line)
                 if not watch.sizes or time.monotonic() - watch.sizes[-1].at_s > SIZE_EVERY_S:
                     watch.sizes.append(Size.now())
@@ -150,7 +155,8 @@ def main(
         log.seek(0)
         heard = [parse(text) for text in log]
     command = "python -m edgefas.benchmarks.soak " + " ".join(sys.argv[1:])
-    ok = write_report(watch.events, heard, watch.sizes, watch.unhealthy, camera, stats, command, seed, out)
+    soak = Soak(command, seed, watch.events, heard, watch.sizes, watch.unhealthy, watch.captured_ms, camera, stats)
+    ok = write_report(soak, out)
     raise typer.Exit(0 if ok else 3)
 
 

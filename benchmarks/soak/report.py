@@ -44,26 +44,32 @@ class Size:
         return cls(time.monotonic(), pages * os.sysconf("SC_PAGE_SIZE") / 1e6, threads, files)
 
 
-def write_report(
-    events: Sequence[Event],
-    heard: Sequence[Heard],
-    sizes: Sequence[Size],
-    unhealthy: Sequence[str],
-    camera: StagedCamera,
-    stats: SourceStats,
-    command: str,
-    seed: int,
-    out: Path | None,
-) -> bool:
+@dataclass(frozen=True)
+class Soak:
+    """All that a soak left behind."""
+
+    command: str
+    seed: int
+    events: Sequence[Event]
+    heard: Sequence[Heard]
+    sizes: Sequence[Size]
+    unhealthy: Sequence[str]
+    captured_ms: Sequence[float]
+    camera: StagedCamera
+    stats: SourceStats
+
+
+def write_report(soak: Soak, out: Path | None) -> bool:
     """Print the table, write it; gives whether everything went as it should."""
+    events, heard = soak.events, soak.heard
     results = [result_of(event, _until(events, number, heard)) for number, event in enumerate(events)]
-    growth = _growth(sizes)
+    growth = _growth(soak.sizes)
     scored = [h.line.timing for h in heard if h.line.score is not None]
     rest = [timing.total_ms - timing.engine_ms for timing in scored]
     ages = [timing.age_ms for timing in scored if timing.age_ms is not None]
     document: dict[str, Any] = {
-        "command": command,
-        "seed": seed,
+        "command": soak.command,
+        "seed": soak.seed,
         **environment(),
         "what": "software camera, 640x480 depth, infrared and colour, interleaved at 60 framesets a second, through "
         "the real librealsense; no hardware",
@@ -71,13 +77,14 @@ def write_report(
         "faults": len(events),
         "lines": len(heard),
         "problems": [f"{r.fault}: {r.problem}" for r in results if r.problem],
-        "door_not_open_before": list(unhealthy),
-        "accepted_faulty_frames": accepted_faulty(heard, camera.faulty),
+        "door_not_open_before": list(soak.unhealthy),
+        "accepted_faulty_frames": accepted_faulty(heard, soak.camera.faulty),
         "decisions_from_frames_older_than_300_ms": decided_old(heard),
         "growth": growth,
+        "arrival_to_frame_ms": _quantiles(soak.captured_ms),
         "all_but_engine_ms": _quantiles(rest),
         "capture_to_decision_ms": _quantiles(ages),
-        "stats": asdict(stats),
+        "stats": asdict(soak.stats),
         "events": [asdict(result) for result in results],
     }
     text = _markdown(document, results)
@@ -87,7 +94,7 @@ def write_report(
         write_atomically(out.with_suffix(".md"), text.encode())
     leak = max(growth["threads"], growth["files"]) > LEAK or growth["resident_mb"] > MOST_GROWTH_MB
     wrong = document["accepted_faulty_frames"] or document["decisions_from_frames_older_than_300_ms"]
-    return not (document["problems"] or unhealthy or wrong or leak)
+    return not (document["problems"] or soak.unhealthy or wrong or leak)
 
 
 def _until(events: Sequence[Event], number: int, heard: Sequence[Heard]) -> list[Heard]:
@@ -144,7 +151,8 @@ def _markdown(document: dict[str, Any], results: Sequence[EventResult]) -> str:
         f"300 ms: {document['decisions_from_frames_older_than_300_ms']}. Memory grew by {growth['resident_mb']} MB "
         f"(peak {growth['peak_resident_mb']} MB), threads by {growth['threads']:g}, open files by "
         f"{growth['files']:g}. Time in the deciding thread without the engine, ms: {document['all_but_engine_ms']}; "
-        f"from a frame's arrival to its decision, ms: {document['capture_to_decision_ms']}.",
+        f"from the Frame to its decision, ms: {document['capture_to_decision_ms']}; from a frameset's arrival in "
+        f"librealsense to its Frame, which needs Python's lock, ms: {document['arrival_to_frame_ms']}.",
     ]
     if document["problems"] or document["door_not_open_before"]:
         lines += ["", "Not as expected:", "", *(f"- {text}" for text in document["problems"])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,7 @@ from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
 
 SERIAL, STRANGER = "SOAK-1", "SOAK-2"
 _NOISE_BYTES = 1 << 22
+_REMEMBERED = 600
 
 
 @dataclass
@@ -86,6 +88,7 @@ class StagedCamera:
         self.faulty: set[tuple[int, int]] = set()
         """(frame number, device ns) of framesets that showed a fault: ground truth, seen by no part of the pipeline."""
         self.cpu_s = 0.0
+        self._pushed_ns: OrderedDict[int, int] = OrderedDict()
         self._thread = threading.Thread(target=self._run, name="staged camera", daemon=True)
 
     @property
@@ -121,6 +124,10 @@ class StagedCamera:
         self._stop.set()
         self._thread.join()
 
+    def pushed_ns(self, number: int) -> int | None:
+        """When a frameset of late was given to librealsense (host monotonic)."""
+        return self._pushed_ns.get(number)
+
     def _run(self) -> None:
         period_s = 1 / FPS["alternate"]
         due_s, held = time.monotonic(), None
@@ -151,6 +158,9 @@ class StagedCamera:
         if self._world.content_is_faulty:
             self.faulty.add((number, device_ns))
         flag = {"right": part.lit, "inverted": not part.lit, "absent": None}[self._world.emitter_flag]
+        self._pushed_ns[number] = time.monotonic_ns()
+        if len(self._pushed_ns) > _REMEMBERED:
+            self._pushed_ns.popitem(last=False)
         self._camera.push(
             number,
             device_ns,
