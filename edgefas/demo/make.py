@@ -16,15 +16,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-import edgefas.benchmarks
-import edgefas.demo
 from edgefas.benchmarks.environment import environment
 from edgefas.cli.console import errors, results
 from edgefas.cli.main import fail
 from edgefas.cli.train import report_to, training_progress
-from edgefas.contracts import InputSpec, IREncoding, Policy
+from edgefas.contracts import InputSpec, IREncoding
 from edgefas.demo.card import model_card
-from edgefas.deploy.bundle import Manifest, write_bundle
+from edgefas.demo.pack import CARD, FIGURES, GOLDEN, HERE, INT8, RECIPE, WORK, pack
 from edgefas.engines.export import export_onnx
 from edgefas.engines.quantize import QuantizeReport, quantize
 from edgefas.engines.runtime import Engine, load_engine
@@ -38,16 +36,9 @@ from edgefas.training.metrics import ErrorRates, equal_error_threshold, error_ra
 from edgefas.training.recipe import Recipe, load_recipe
 from edgefas.training.simulated import Samples, samples_for
 
-RECIPE = "dah-fas-lite-sim"
-NAME = "dah-fas-lite-demo"
-RELEASE = 1
 COMPARE_EPOCHS = 2
 """Each IR encoding is trained this long; the schedule ends at zero, so each run is a whole one."""
 GOLDEN_FRAMES = 3
-TRAINED_ON = "simulated data only (edgefas simulator): a demonstration, not a protection"
-WARNING = "this model was trained on simulated data only: a demonstration, it protects nothing"
-HERE = Path(edgefas.demo.__file__).parent
-RESULTS = Path(edgefas.benchmarks.__file__).parent / "results"
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,7 @@ class Measured:
 
 
 def main(
-    work: Annotated[Path, typer.Option(help="Runs and intermediate files.")] = Path("runs/demo-model"),
+    work: Annotated[Path, typer.Option(help="Runs and intermediate files.")] = WORK,
     cache: Annotated[Path, typer.Option(help="Rendered samples.")] = Path(".cache/data"),
 ) -> None:
     """Make the shipped demo bundle again."""
@@ -73,7 +64,7 @@ def main(
 def make(work: Path, cache: Path) -> None:
     """Leaves the bundle, its pin and its model card in edgefas/demo, and the measured tables in benchmarks/results."""
     begin = time.monotonic()
-    RESULTS.mkdir(exist_ok=True)  # whatever cannot be written should fail now, not after the training
+    FIGURES.parent.mkdir(exist_ok=True)  # whatever cannot be written should fail now, not after the training
     shutil.rmtree(work, ignore_errors=True)
     recipe = load_recipe(RECIPE)
     compared = {encoding: _train(_short(recipe, encoding), work / encoding.value, cache) for encoding in IREncoding}
@@ -90,19 +81,19 @@ def make(work: Path, cache: Path) -> None:
         for name, split in (("train", recipe.data.train), ("validation", recipe.data.validation))
     }
     write_calibration_set(splits["train"], spec, work / "calibration.npz")
-    quantized = quantize(work / "model.onnx", work / "calibration.npz", None, work / "int8")
+    quantized = quantize(work / "model.onnx", work / "calibration.npz", None, work / INT8)
     assert recipe.data.test is not None
     with training_progress() as progress:
         splits["test"] = samples_for(
             recipe.data, recipe.data.test, spec, cache, partial(report_to(progress), "test split")
         )
-    with load_engine(work / "int8") as engine:
+    with load_engine(work / INT8) as engine:
         measured = _measure(engine, splits["validation"], splits["test"])
-        golden = _golden(engine, splits["validation"])
+        np.savez_compressed(work / GOLDEN, allow_pickle=False, **_golden(engine, splits["validation"]))
     minutes = (time.monotonic() - begin) / 60
     _write_results(compared, best, measured, splits["test"], quantized, recipe, minutes)
-    card = model_card(recipe, measured, splits["test"], quantized, environment())
-    _pack(work / "int8", spec, recipe, measured, golden, card)
+    write_atomically(CARD, model_card(recipe, measured, splits["test"], quantized, environment()).encode())
+    pack(work)
     results.print(f"{HERE / DEMO_BUNDLE}: made in {minutes:.1f} minutes; next: make demo", highlight=False)
 
 
@@ -133,30 +124,6 @@ def _golden(engine: Engine, samples: Samples) -> dict[str, np.ndarray]:
     return {**{name: value.astype(np.float16) for name, value in inputs.items()}, "score": engine.score(inputs)}
 
 
-def _pack(
-    int8: Path, spec: InputSpec, recipe: Recipe, measured: Measured, golden: dict[str, np.ndarray], card: str
-) -> None:
-    golden_file = int8.with_name("golden.npz")
-    np.savez_compressed(golden_file, allow_pickle=False, **golden)
-    members = {f"ort/{path.name}": path.read_bytes() for path in int8.iterdir() if path.suffix in (".onnx", ".bin")}
-    members["policy.json"] = Policy(threshold=round(measured.threshold, 3)).to_json(indent=1).encode()
-    members["golden.npz"] = golden_file.read_bytes()
-    members["model_card.md"] = card.encode()
-    manifest = Manifest(
-        name=NAME,
-        model=recipe.model,
-        release=RELEASE,
-        input_spec=spec,
-        trained_on=TRAINED_ON,
-        warning=WARNING,
-        metrics={"simulated_test_bpcer": measured.test.bpcer, "simulated_test_max_apcer": measured.test.max_apcer},
-        members={},
-    )
-    digest = write_bundle(HERE / DEMO_BUNDLE, manifest, members)
-    write_atomically(HERE / "pinned.json", json.dumps({DEMO_BUNDLE: digest}, indent=1).encode() + b"\n")
-    write_atomically(HERE / "MODEL_CARD.md", card.encode())
-
-
 def _write_results(
     compared: dict[IREncoding, EpochResult],
     best: IREncoding,
@@ -181,7 +148,7 @@ def _write_results(
     }
     for name, content in (("ir_encodings_simulated", encodings), ("demo_model", model)):
         text = json.dumps(content | common, indent=1) + "\n"
-        write_atomically(RESULTS / f"{name}.json", text.encode())
+        write_atomically(FIGURES.with_name(f"{name}.json"), text.encode())
 
 
 if __name__ == "__main__":
