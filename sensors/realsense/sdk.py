@@ -7,9 +7,10 @@ import ctypes.util
 import importlib
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from edgefas.errors import require
+from edgefas.sensors.source import CameraIdentity
 
 
 @lru_cache(maxsize=1)
@@ -24,6 +25,34 @@ def load() -> Any:
     """
     _preload_libusb()
     return require("pyrealsense2", "realsense")
+
+
+@lru_cache(maxsize=1)
+def shared_context() -> Any:
+    """The process's one `rs.context`, kept for ever: a second one fights for the cameras, and a new one after a reset
+    may not see them again (librealsense 4212).
+
+    Raises:
+        MissingExtra: as `load`.
+    """
+    return load().context()
+
+
+def read_info(device: Any, key: Any) -> str:
+    """One fact about a device; "" where it does not say."""
+    return str(device.get_info(key)) if device.supports(key) else ""
+
+
+def read_identity(device: Any, driver: Literal["librealsense", "file"]) -> CameraIdentity:
+    """Which camera a device, or the recording of one, is."""
+    info = load().camera_info
+    return CameraIdentity(
+        serial=read_info(device, info.serial_number),
+        product_line=read_info(device, info.product_line),
+        name=read_info(device, info.name),
+        firmware=read_info(device, info.firmware_version),
+        driver=driver,
+    )
 
 
 def _preload_libusb() -> None:
