@@ -120,14 +120,18 @@ class SoftwareD435:
         self._bus.unplug(self.serial)
 
     def option(self, name: str) -> float:
-        """What the driver has set an option of the stereo or colour sensor to."""
+        """What the driver has set an option of the stereo or colour sensor to; 0 when unplugged or lacking it."""
         with self._lock:
-            assert self._parts is not None, "the camera is unplugged"
-            option = getattr(self._rs.option, name)
-            for sensor in (self._parts.stereo, self._parts.rgb):
+            parts, option = self._parts, getattr(self._rs.option, name)
+            for sensor in () if parts is None else (parts.stereo, parts.rgb):
                 if sensor.supports(option):
                     return float(sensor.get_option(option))
-        raise KeyError(name)
+        return 0.0
+
+    @property
+    def emitter_enabled(self) -> bool:
+        """What the user of the camera has set; whoever pushes pictures should obey it."""
+        return bool(self.option("emitter_enabled"))
 
     def _build(self) -> _Parts:
         rs, calibration = self._rs, self._calibration
