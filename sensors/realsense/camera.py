@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from edgefas.sensors.realsense.failures import Cause, StartFailed, start_failed
+from edgefas.sensors.realsense.identity import read_info
 from edgefas.sensors.realsense.options import set_up
 from edgefas.sensors.realsense.profile import CameraProfile, choose_profile, load_profile
 from edgefas.sensors.realsense.profile import Emitter as Emitter
-from edgefas.sensors.realsense.sdk import load, read_info, shared_context
+from edgefas.sensors.realsense.sdk import load, shared_context
 from edgefas.sensors.realsense.source import Patience, RealSenseSource, Running
 from edgefas.sensors.source import CameraError
 

@@ -7,10 +7,9 @@ import ctypes.util
 import importlib
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from edgefas.errors import require
-from edgefas.sensors.source import CameraIdentity
 
 
 @lru_cache(maxsize=1)
@@ -36,23 +35,6 @@ def shared_context() -> Any:
         MissingExtra: as `load`.
     """
     return load().context()
-
-
-def read_info(device: Any, key: Any) -> str:
-    """One fact about a device; "" where it does not say."""
-    return str(device.get_info(key)) if device.supports(key) else ""
-
-
-def read_identity(device: Any, driver: Literal["librealsense", "file"]) -> CameraIdentity:
-    """Which camera a device, or the recording of one, is."""
-    info = load().camera_info
-    return CameraIdentity(
-        serial=read_info(device, info.serial_number),
-        product_line=read_info(device, info.product_line),
-        name=read_info(device, info.name),
-        firmware=read_info(device, info.firmware_version),
-        driver=driver,
-    )
 
 
 def _preload_libusb() -> None:

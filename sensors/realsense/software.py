@@ -51,13 +51,17 @@ class SoftwareBus:
 
     def __init__(self) -> None:
         self.context = load().context()
-        self._held: list[Any] = []
-        self.context.set_devices_changed_callback(lambda change: self._held.append(change.get_new_devices()))
+        self._held: list[tuple[list[str], Any]] = []
+        self.context.set_devices_changed_callback(self._hold)
+
+    def _hold(self, change: Any) -> None:
+        added, key = change.get_new_devices(), load().camera_info.serial_number
+        # Their serials are asked for now: to look into the list of a camera that has gone crashes the process.
+        self._held.append(([device.get_info(key) for device in added], added))
 
     def unplug(self, serial: str) -> None:
         """Let go of one camera."""
-        key = load().camera_info.serial_number
-        self._held[:] = [held for held in self._held if all(device.get_info(key) != serial for device in held)]
+        self._held[:] = [held for held in self._held if serial not in held[0]]
 
     def unplug_all(self) -> None:
         """Let go of every camera; each is gone when its own object is, and no pipeline streams from it."""

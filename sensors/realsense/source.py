@@ -16,8 +16,8 @@ from edgefas.sensors.alignment import PixelBox
 from edgefas.sensors.frame import Flaw, Frame
 from edgefas.sensors.realsense.exposure import Steering
 from edgefas.sensors.realsense.failures import Cause, StartFailed, start_failed
+from edgefas.sensors.realsense.identity import read_identity
 from edgefas.sensors.realsense.moments import MomentBuilder
-from edgefas.sensors.realsense.sdk import read_identity
 from edgefas.sensors.sanity import Last, inspect
 from edgefas.sensors.source import (
     FLAW_COUNTERS,
