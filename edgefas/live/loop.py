@@ -10,7 +10,7 @@ from edgefas.contracts import Decision, Policy, Reason
 from edgefas.engines.runtime.engine import Engine
 from edgefas.faces import detect_faces
 from edgefas.live.line import DecisionLine, Face, State, Timing
-from edgefas.live.pipeline import Detector, Judgement, judge
+from edgefas.live.pipeline import Detector, Judgement, face_region, judge
 from edgefas.live.temporal import Memory, advance, forget
 from edgefas.live.watched import Watched
 from edgefas.sensors.frame import Frame
@@ -73,6 +73,8 @@ def _decide(
         else:
             found = judge(frame, engine, policy, detect, face, live=source.live)
         face = found.face
+        if face is not None:
+            source.set_exposure_region(face_region(face))
         memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
         if found.decision.reason in FAULTS and frame.device_ns - memory.supported_ns > FAULT_HOLD_NS:
             memory = forget(memory)
