@@ -76,7 +76,7 @@ def _decide(
         if face is not None:
             source.set_exposure_region(face_region(face))
         memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
-        if found.decision.reason in FAULTS and frame.device_ns - memory.supported_ns > FAULT_HOLD_NS:
+        if (frame.flaws or found.decision.reason in FAULTS) and frame.device_ns - memory.supported_ns > FAULT_HOLD_NS:
             memory = forget(memory)
         yield frame, _line(frame, found, memory, trust)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,8 @@ def open_camera(
         color_size_px: width and height of colour; None means the profile's.
         record_to: also write everything to this .db3 file, with librealsense's recorder.
         context: an `rs.context`; None means the cameras of this machine.
-        patience: None means `Patience()`, or no restart while recording: a restart would overwrite the file.
+        patience: None means that a camera is waited for without end, or no restart while recording: a restart would
+            overwrite the file.
 
     Raises:
         CameraError: no camera, several and no serial, a model that cannot serve, or it cannot give these streams.
@@ -74,7 +76,7 @@ def open_camera(
     chosen.rate(emitter)
     wanted = _Wanted(serial, chosen, emitter, size_px, color_size_px, record_to)
     if patience is None:
-        patience = Patience() if record_to is None else Patience.without_restart(5.0)
+        patience = Patience(give_up_s=math.inf) if record_to is None else Patience.without_restart(5.0)
 
     def reset(wait: Callable[[float], bool]) -> None:
         _hardware_reset(context, serial, wait)
@@ -120,16 +122,20 @@ def _devices(context: Any) -> list[tuple[str, Any]]:
     Raises:
         StartFailed: librealsense cannot even look.
     """
-    info = load().camera_info
+    info, devices = load().camera_info, []
     try:
-        # By product line: the name still says "Intel" on some cameras and no longer on others.
-        return [
-            (device.get_info(info.serial_number), device)
-            for device in context.query_devices()
-            if device.supports(info.product_line) and device.get_info(info.product_line) == "D400"
-        ]
+        listed = context.query_devices()
     except RuntimeError as error:
         raise start_failed(error) from None
+    for index in range(len(listed)):
+        try:
+            device = listed[index]
+            # By product line: the name still says "Intel" on some cameras and no longer on others.
+            if device.supports(info.product_line) and device.get_info(info.product_line) == "D400":
+                devices.append((device.get_info(info.serial_number), device))
+        except RuntimeError as error:  # one that is just going away must not hide the others
+            log.debug("a listed device cannot be asked: %s", error)
+    return devices
 
 
 def _find_device(context: Any, serial: str) -> Any | None:

@@ -65,7 +65,7 @@ class Patience:
     stall_s: float = 2.0
     """So long without a sound frame, and the pipeline is stopped and started again; inf: never."""
     give_up_s: float = 20.0
-    """So long without any frame, and the camera is lost."""
+    """So long without any frame, and the camera is lost; inf: never, a cable pulled at night is put back at day."""
     backoff_max_s: float = 2.0
 
     @classmethod
