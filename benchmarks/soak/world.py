@@ -84,7 +84,8 @@ class StagedCamera:
         self._camera: SoftwareD435 | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._number, self._last = 0, None  # type: int, Part | None
+        self._number = self._plugged = 0
+        self._last: Part | None = None
         self.faulty: set[tuple[int, int]] = set()
         """(frame number, device ns) of framesets that showed a fault: ground truth, seen by no part of the pipeline."""
         self.cpu_s = 0.0
@@ -108,6 +109,7 @@ class StagedCamera:
         )
         with self._lock:
             self._camera, self._number = camera, 0
+            self._plugged += 1
 
     def unplug(self) -> None:
         """Pull the cable."""
@@ -154,7 +156,8 @@ class StagedCamera:
     def _push(self, number: int) -> None:
         assert self._camera is not None
         part = self._part(number)
-        device_ns = number * 1_000_000_000 // FPS["alternate"] + self._world.jump_ns
+        # the microseconds tell the plugs apart, in `faulty`
+        device_ns = number * 1_000_000_000 // FPS["alternate"] + self._plugged * 1000 + self._world.jump_ns
         if self._world.content_is_faulty:
             self.faulty.add((number, device_ns))
         flag = {"right": part.lit, "inverted": not part.lit, "absent": None}[self._world.emitter_flag]
