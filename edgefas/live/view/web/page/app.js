@@ -9,7 +9,7 @@ const WORDS_MS = 250;
 const PICTURE_MS = 80;
 const MEDIAN_OF = 30;
 const STAGES = { detect_ms: "Find the face", preprocess_ms: "Prepare", engine_ms: "Network" };
-const DECISIONS = { bona_fide: "✓ live", attack: "✕ attack", no_decision: "– none" };
+const DECISIONS = { bona_fide: "✓ live", attack: "✕ attack", no_decision: "– no decision" };
 
 const $ = (id) => document.getElementById(id);
 const set = (node, text) => node.textContent !== text && (node.textContent = text);
@@ -208,15 +208,15 @@ function paint(sheet, told) {
     }
     const g = canvas.getContext("2d");
     g.drawImage(sheet, index * width, 0, width, sheet.height, 0, 0, width, sheet.height);
-    if (told.box && (figure.dataset.tile !== "color" || told.aligned)) box(g, told.box, told.decision);
+    if (told.box && (figure.dataset.tile !== "color" || told.aligned)) box(g, told.box, told.decision, figure.dataset.tile === "color");
     const note = figure.querySelector("em:not(.scale)");
     if (note) set(note, figure.dataset.tile === "ir" ? told.ir_light ?? "" : told.aligned ? "aligned to depth" : "not aligned");
   }
   sheet.close();
 }
 
-// White under colour, so that it is seen on any picture; dashes for an attack, dots for no decision.
-function box(g, [x, y, w, h], decision) {
+// Dark under colour, so that it is seen on any picture; dashes for an attack, dots for no decision.
+function box(g, [x, y, w, h], decision, labelled) {
   const style = getComputedStyle(document.body);
   const tone = { bona_fide: "#3ddc84", attack: "#ff5a5a" }[decision] ?? "#ffc857";
   const dashes = { bona_fide: [], attack: [14, 8] }[decision] ?? [3, 7];
@@ -228,6 +228,7 @@ function box(g, [x, y, w, h], decision) {
     g.strokeRect(x, y, w, h);
   }
   g.setLineDash([]);
+  if (!labelled) return;
   const text = DECISIONS[decision] ?? human(decision);
   g.font = `600 17px ${style.fontFamily}`;
   const wide = g.measureText(text).width + 14;
