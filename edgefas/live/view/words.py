@@ -45,7 +45,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
 }
 """Reason -> (what it is, what to do)."""
 
-GATHERING: Final = "Looks like a live person so far"
+GATHERING: Final = "Looks live so far"
 HOLD_STILL: Final = "Hold still for a moment"
 
 

@@ -70,6 +70,7 @@ function hear(event) {
   timings.push(event.line.timing);
   timings = timings.slice(-MEDIAN_OF);
   document.body.dataset.fresh = event.line.frame === null ? "no" : "yes";
+  watch();
   if (event.line.state.decision !== lastState || performance.now() - saidAt > WORDS_MS) tell(event);
 }
 

@@ -63,6 +63,9 @@ export class Chart {
       if (ago > 0 && ago < this.seconds) line(g, x(now - ago), top, x(now - ago), top + h);
     }
 
+    g.textAlign = "right";
+    g.fillText("state", left - 6, top + h + 9);
+
     g.save();
     g.beginPath();
     g.rect(left, 0, w, this.height);
