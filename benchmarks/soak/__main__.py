@@ -12,16 +12,17 @@ from __future__ import annotations
 import logging
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from array import array
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 from rich.progress import Progress
@@ -95,6 +96,17 @@ def _wait_until_healthy(watch: Watch) -> bool:
     return True
 
 
+@contextmanager
+def kept_elsewhere(path: Path) -> Iterator[IO[bytes]]:
+    """A stream into a file that another process writes.
+
+    In this one's memory the lines would look like a leak, and this one's disk is full now and then.
+    """
+    with path.open("wb") as file, subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file) as cat:  # noqa: S607
+        assert cat.stdin is not None
+        yield cat.stdin
+
+
 def main(
     minutes: Annotated[float, typer.Option(min=0.5, help="How long.")] = 60.0,
     seed: Annotated[int, typer.Option(min=0, help="Draws the order of the faults.")] = 1,
@@ -133,8 +145,8 @@ def main(
             )
         )
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        log = stack.enter_context((folder / "heard").open("w+"))  # kept in memory, the lines would look like a leak
-        surroundings = stack.enter_context(Surroundings(folder, live.name, source.stats))
+        log = stack.enter_context(kept_elsewhere(folder / "heard"))
+        surroundings = stack.enter_context(Surroundings(folder, live, source.stats))
         stage = Stage(world, camera, surroundings, os.getpid())
         progress = stack.enter_context(Progress(console=errors))
         until_s = time.monotonic() + 60 * minutes
@@ -143,7 +155,7 @@ def main(
         with closing(decide_stream(source, engine, live.policy, live.trust)) as stream:
             for frame, line in stream:
                 watch.healthy = line.state.decision is Verdict.BONA_FIDE
-                log.write(f"{time.monotonic()} {line.to_json()}\n")
+                log.write(f"{time.monotonic()} {line.to_json()}\n".encode())
                 if frame is not None and (pushed_ns := camera.pushed_ns(frame.number)) is not None:
                     watch.captured_ms.append((frame.host_ns - pushed_ns) / 1e6)
                 surroundings.see(frame, line)
@@ -152,10 +164,21 @@ def main(
                 if not script.is_alive():
                     break
         stats = source.stats()
-        log.seek(0)
-        heard = [parse(text) for text in log]
+        log.close()
+        heard = [parse(text) for text in (folder / "heard").read_text().splitlines()]
     command = "python -m edgefas.benchmarks.soak " + " ".join(sys.argv[1:])
-    soak = Soak(command, seed, watch.events, heard, watch.sizes, watch.unhealthy, watch.captured_ms, camera, stats)
+    soak = Soak(
+        command,
+        seed,
+        watch.events,
+        heard,
+        watch.sizes,
+        watch.unhealthy,
+        watch.captured_ms,
+        camera,
+        stats,
+        surroundings.counts(),
+    )
     ok = write_report(soak, out)
     raise typer.Exit(0 if ok else 3)
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class Soak:
     captured_ms: Sequence[float]
     camera: StagedCamera
     stats: SourceStats
+    sinks: Mapping[str, int]
 
 
 def write_report(soak: Soak, out: Path | None) -> bool:
@@ -85,6 +86,7 @@ def write_report(soak: Soak, out: Path | None) -> bool:
         "all_but_engine_ms": _quantiles(rest),
         "capture_to_decision_ms": _quantiles(ages),
         "stats": asdict(soak.stats),
+        "sinks": dict(soak.sinks),
         "events": [asdict(result) for result in results],
     }
     text = _markdown(document, results)

@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 # from edgefas.benchmarks.soak.surroundings import Surroundings
+from edgefas.benchmarks.soak.surroundings import Surroundings
 from edgefas.benchmarks.soak.world import SERIAL, STRANGER, StagedCamera, World
 
 _DAY_S = 86_400.0
@@ -36,7 +37,7 @@ class Stage:
 
     world: World
     camera: StagedCamera
-    surroundings: Any
+    surroundings: Surroundings
     pid: int
 
 

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 Trust = Literal["signed", "unsigned"]
 
-SILENCE_S = 0.25
+SILENCE_S = 0.2
 """A camera silent for this long gets a line of its own: a door must not wait on an old answer."""
 FAULT_HOLD_NS = 200_000_000
 """Device time for which a state outlives a fault. A face may be lost for a moment, that is what `hold_ms` is for; a
