@@ -117,25 +117,28 @@ def list_serials(context: Any) -> list[str]:
 
 
 def _devices(context: Any) -> list[tuple[str, Any]]:
-    """The D400 cameras by serial number.
+    """The D400 cameras by serial number; one that cannot be looked at, as it is just leaving, is not there.
 
     Raises:
-        StartFailed: librealsense cannot even look.
+        StartFailed: there are cameras, and none can be looked at.
     """
-    info, devices = load().camera_info, []
+    info = load().camera_info
+    found, failed = [], None
     try:
         listed = context.query_devices()
+        for index in range(len(listed)):
+            try:
+                device = listed[index]
+                # By product line: the name still says "Intel" on some cameras and no longer on others.
+                if read_info(device, info.product_line) == "D400":
+                    found.append((read_info(device, info.serial_number), device))
+            except RuntimeError as error:
+                failed = start_failed(error)
     except RuntimeError as error:
-        raise start_failed(error) from None
-    for index in range(len(listed)):
-        try:
-            device = listed[index]
-            # By product line: the name still says "Intel" on some cameras and no longer on others.
-            if device.supports(info.product_line) and device.get_info(info.product_line) == "D400":
-                devices.append((device.get_info(info.serial_number), device))
-        except RuntimeError as error:  # one that is just going away must not hide the others
-            log.debug("a listed device cannot be asked: %s", error)
-    return devices
+        failed = start_failed(error)
+    if failed is not None and not found:
+        raise failed
+    return found
 
 
 def _find_device(context: Any, serial: str) -> Any | None:
