@@ -8,7 +8,7 @@ from typing import cast, get_args
 
 from edgefas.errors import UsageError
 from edgefas.sensors.folder import FolderSource
-from edgefas.sensors.realsense.camera import Emitter, open_camera
+from edgefas.sensors.realsense.camera import Emitter, RecordTo, open_camera
 from edgefas.sensors.realsense.playback import open_recording
 from edgefas.sensors.simulated import Progress, SimulatedSource
 from edgefas.sensors.source import CameraSource
@@ -30,7 +30,7 @@ def open_source(
     *,
     emitter: Emitter = "on",
     realtime: bool = False,
-    record_to: Path | None = None,
+    record_to: RecordTo | None = None,
     progress: Progress | None = None,
 ) -> CameraSource:
     """Open what `text` names.
@@ -64,7 +64,7 @@ def open_source(
     raise UsageError(f"unknown camera {text!r}; allowed: {FORMS}")
 
 
-def _open_simulated(options: _Options, record_to: Path | None, progress: Progress | None) -> CameraSource:
+def _open_simulated(options: _Options, record_to: RecordTo | None, progress: Progress | None) -> CameraSource:
     from edgefas.sensors.simulator.episode import parse_options
     from edgefas.sensors.simulator.render import render
 

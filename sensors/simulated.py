@@ -27,7 +27,7 @@ import numpy.typing as npt
 from edgefas.errors import EdgefasError
 from edgefas.sensors.alignment import PixelBox
 from edgefas.sensors.frame import Calibration, Exposure, Frame
-from edgefas.sensors.realsense.camera import FPS, Emitter, open_camera
+from edgefas.sensors.realsense.camera import FPS, Emitter, RecordTo, open_camera
 from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
 from edgefas.sensors.source import CameraError, CameraIdentity, CameraLost, CameraSource, CameraTimeout, SourceStats
 
@@ -93,7 +93,7 @@ class SimulatedSource(CameraSource):
         render: Render,
         frames: int = 30,
         emitter: Emitter = "on",
-        record_to: Path | None = None,
+        record_to: RecordTo | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Render, then start.
@@ -184,7 +184,7 @@ class SimulatedSource(CameraSource):
         memory.close()
         memory.unlink()
 
-    def _open(self, layout: _Layout, emitter: Emitter, record_to: Path | None) -> CameraSource:
+    def _open(self, layout: _Layout, emitter: Emitter, record_to: RecordTo | None) -> CameraSource:
         bus = SoftwareBus()
         self._camera = SoftwareD435(
             bus,

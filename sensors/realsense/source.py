@@ -26,6 +26,8 @@ class Running:
 
     pipeline: Any
     profile: Any
+    recorder: Any = None
+    """Records for as long as it is held."""
 
 
 @dataclass(frozen=True)
