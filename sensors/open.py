@@ -64,6 +64,11 @@ def open_source(
     raise UsageError(f"unknown camera {text!r}; allowed: {FORMS}")
 
 
+def is_camera(text: str) -> bool:
+    """Whether `text` names what has no end: a camera, or the simulation of one."""
+    return text.partition(":")[0] in ("realsense", "simulated", "v4l2")
+
+
 def _open_simulated(options: _Options, record_to: RecordTo | None, progress: Progress | None) -> CameraSource:
     from edgefas.sensors.simulator.episode import parse_options
     from edgefas.sensors.simulator.render import render

@@ -91,7 +91,7 @@ def test_a_file_size_limit_cuts_the_recording_short_and_keeps_it(tmp_path):
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     ) as process:
-        out, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
     assert "Traceback" not in err
     found = re.search(r"only (\d+) of \d+ framesets could be written: the disk is full, or a file size limit", err)

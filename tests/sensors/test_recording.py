@@ -17,8 +17,8 @@ import pytest
 from edgefas.errors import UsageError
 from edgefas.sensors import open as open_module
 from edgefas.sensors import recording
-from edgefas.sensors.open import open_source
 from edgefas.sensors.notes import Shown, read_notes
+from edgefas.sensors.open import open_source
 from edgefas.sensors.recording import Limits, record
 from edgefas.sensors.simulated import SimulatedSource
 from edgefas.sensors.source import CameraError, CameraLost
