@@ -82,6 +82,7 @@ def record(
     stopped: Callable[[], bool] = lambda: False,
     progress: Callable[[float, int], None] | None = None,
     rendering: Progress | None = None,
+    profile: str | None = None,
 ) -> Recording:
     """Record until a limit is reached or `stopped()`; recording and notes appear when complete.
 
@@ -95,6 +96,7 @@ def record(
         stopped: asked after each Frame; True ends the recording and keeps it.
         progress: told (seconds so far, Frames so far) after each Frame.
         rendering: told about the rendering of a simulated camera.
+        profile: as `open_source` takes it.
 
     Raises:
         UsageError: wrong suffix, a file that exists, or no positive limit.
@@ -114,7 +116,7 @@ def record(
         )
         unfinished_notes.write_text(notes.to_json(indent=1).ljust(_NOTES_BYTES))
         target = unfinished if compress else Uncompressed(unfinished)
-        with open_source(source, record_to=target, progress=rendering) as camera:
+        with open_source(source, record_to=target, progress=rendering, profile=profile) as camera:
             notes = notes.model_copy(update={"started": now_aware()})
             seen = _capture(camera, unfinished, limits, stopped, progress)
         held = _wait_for_framesets(unfinished, seen.framesets)

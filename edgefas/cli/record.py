@@ -22,6 +22,10 @@ def command(
     species: Annotated[str | None, typer.Option(help="Kind of attack, e.g. flat_print.")] = None,
     subject: Annotated[str | None, typer.Option(help="A code for who is shown; not a name.")] = None,
     note: Annotated[str, typer.Option(help="Anything else.")] = "",
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Set-up of a RealSense camera: a name or .yaml file; default: by its model."),
+    ] = None,
     seconds: Annotated[float | None, typer.Option(help="How long, in the camera's own time.")] = None,
     frames: Annotated[int | None, typer.Option(help="How many frames.")] = None,
     max_size: Annotated[str | None, typer.Option(help="End at this size: 500M, 4G (of 1024).")] = None,
@@ -57,6 +61,7 @@ def command(
             shown=shown,
             compress=zstd,
             force=force,
+            profile=profile,
             stopped=stopped,
             progress=show_recording,
             rendering=show_rendering,

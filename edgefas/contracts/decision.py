@@ -33,6 +33,9 @@ class Reason(str, Enum):
     ENGINE_FAILED = "engine_failed"
     SCORE_NOT_FINITE = "score_not_finite"
     CAMERA_CHANGED = "camera_changed"
+    FRAME_BLANK = "frame_blank"
+    FRAME_FROZEN = "frame_frozen"
+    CLOCK_JUMPED = "clock_jumped"
 
 
 _SCORED = {

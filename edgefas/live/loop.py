@@ -10,7 +10,7 @@ from edgefas.contracts import Decision, Policy, Reason
 from edgefas.engines.runtime.engine import Engine
 from edgefas.faces import detect_faces
 from edgefas.live.line import DecisionLine, Face, State, Timing
-from edgefas.live.pipeline import Detector, Judgement, judge
+from edgefas.live.pipeline import Detector, Judgement, face_region, judge
 from edgefas.live.temporal import Memory, advance, forget
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.source import CameraSource, CameraTimeout, EndOfStream
@@ -49,6 +49,8 @@ def decide_stream(
         else:
             found = judge(frame, engine, policy, detect, face, live=source.live)
         face = found.face
+        if face is not None:
+            source.set_exposure_region(face_region(face))
         memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
         yield frame, _line(frame, found, memory, trust)
 
