@@ -30,7 +30,15 @@ from edgefas.sensors.frame import Calibration, Exposure, Frame
 from edgefas.sensors.realsense.camera import FPS, RecordTo, open_camera
 from edgefas.sensors.realsense.profile import Emitter
 from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
-from edgefas.sensors.source import CameraError, CameraIdentity, CameraLost, CameraSource, CameraTimeout, SourceStats
+from edgefas.sensors.source import (
+    CameraError,
+    CameraIdentity,
+    CameraLost,
+    CameraSource,
+    CameraTimeout,
+    SourceStats,
+    Tap,
+)
 
 Render = Callable[[Any, int], Frame]
 """(episode, index) -> Frame with all four streams; a function of a module, so that a child process can import it."""
@@ -149,6 +157,10 @@ class SimulatedSource(CameraSource):
     def set_exposure_region(self, box: PixelBox) -> None:
         """See `CameraSource.set_exposure_region`."""
         self._source.set_exposure_region(box)
+
+    def watch(self, tap: Tap | None) -> bool:
+        """See `CameraSource.watch`."""
+        return self._source.watch(tap)
 
     def close(self) -> None:
         """See `CameraSource.close`."""
