@@ -91,7 +91,7 @@ def record(
         path: the .db3 file to make; its notes become the .json beside it.
         limits: at least one.
         shown: label, kind of attack, subject and note.
-        compress: zstd, without loss; False takes less CPU time and up to five times the space.
+        compress: zstd, without loss; False takes less CPU time and two to five times the space.
         force: replace an existing recording.
         stopped: asked after each Frame; True ends the recording and keeps it.
         progress: told (seconds so far, Frames so far) after each Frame.

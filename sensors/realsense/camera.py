@@ -28,7 +28,7 @@ _GONE_S, _BACK_S, _LOOK_S = 2.0, 10.0, 0.2
 
 @dataclass(frozen=True)
 class Uncompressed:
-    """Where to record without compression: less CPU time, up to five times the space."""
+    """Where to record without compression: less CPU time, two to five times the space."""
 
     path: Path
 
