@@ -5,30 +5,31 @@
     PATH/ir_lit/000001.png      8-bit grey, on the depth grid
     PATH/ir_unlit/000001.png    8-bit grey, on the depth grid
     PATH/depth/000001.png       16-bit grey, on the depth grid; 0 = no return
+    PATH/recording.json         what is shown (`notes`); may be left out
 
 A folder that is missing is a stream the camera does not have. The names of the files are the frame numbers, and
-the same in each folder.
+the same in each folder; a picture may be missing only where `frames` in camera.json says so.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 from pydantic import Field
 
 from edgefas.contracts.base import Contract, ContractError
+from edgefas.files import FileWriteError, folder_written_atomically
 from edgefas.sensors.frame import Calibration, Clock, Exposure, Frame
+from edgefas.sensors.notes import FOLDER_NOTES, RecordingNotes
 from edgefas.sensors.source import CameraError, CameraIdentity, CameraSource, EndOfStream, SourceStats
 
-STREAMS = ("color", "ir_lit", "ir_unlit", "depth")
+StreamName = Literal["color", "ir_lit", "ir_unlit", "depth"]
+STREAMS: tuple[StreamName, ...] = get_args(StreamName)
 _DTYPES = {"color": np.uint8, "ir_lit": np.uint8, "ir_unlit": np.uint8, "depth": np.uint16}
 
 
@@ -38,6 +39,7 @@ class FrameFacts(Contract):
     device_ns: int = Field(ge=0)
     ir_lit_exposure: Exposure | None = None
     ir_unlit_exposure: Exposure | None = None
+    missing: tuple[StreamName, ...] = Field((), description="streams this frame lacks, though others have them")
 
 
 class FolderCamera(Contract):
@@ -65,7 +67,8 @@ class FolderSource(CameraSource):
         """
         self._camera = _read_camera(path)
         self._files = _list_files(path)
-        self._numbers = _check_numbers(path, self._files)
+        missing = {number: facts.missing for number, facts in self._camera.frames.items() if facts.missing}
+        self._numbers = _check_numbers(path, self._files, missing)
         self._delivered = 0
         self._path, self._closed = path, False
 
@@ -81,7 +84,7 @@ class FolderSource(CameraSource):
         index, camera = self._delivered, self._camera
         number = self._numbers[index]
         facts = camera.frames.get(number, FrameFacts(device_ns=round(index * 1e9 / camera.fps)))
-        pictures = {name: _read_picture(files[index], name) for name, files in self._files.items()}
+        pictures = {name: _read_picture(files[number], name) for name, files in self._files.items() if number in files}
         try:
             frame = Frame(
                 color=pictures.get("color"),
@@ -117,56 +120,72 @@ class FolderSource(CameraSource):
         self._closed = True
 
 
-def write_folder(path: Path, frames: Sequence[Frame], *, fps: float = 30.0) -> None:
+def write_folder(path: Path, frames: Iterable[Frame], *, fps: float = 30.0, notes: RecordingNotes | None = None) -> int:
     """Write frames of one camera in the layout above; `FolderSource` gives them back.
 
     Args:
         path: a new or empty folder; it appears only when it is complete.
-        frames: at least one; the same streams in each.
+        frames: at least one; taken one by one, so that a long recording need not fit into memory.
         fps: the pace noted in camera.json.
+        notes: what is shown; becomes recording.json.
+
+    Returns:
+        How many frames were written.
 
     Raises:
-        CameraError: the folder exists and is not empty, cannot be written, or the frames differ in their streams.
+        CameraError: the folder exists and is not empty, cannot be written, or the frames are of different cameras.
     """
-    if not frames:
-        raise CameraError(f"{path}: there are no frames to write")
-    streams = {tuple(name for name in STREAMS if getattr(frame, name) is not None) for frame in frames}
-    if len(streams) > 1 or len({(frame.camera, frame.calibration, frame.depth_scale_m) for frame in frames}) > 1:
-        raise CameraError(f"{path}: the frames are of different cameras or streams: {sorted(streams)}")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise CameraError(f"{path} exists and is not an empty folder; choose another name or remove it")
-    unfinished = path.with_name(f".{path.name}.partial")
     try:
-        unfinished.mkdir(parents=True)
-        for name in streams.pop():
-            (unfinished / name).mkdir()
-            for frame in frames:
-                _write_picture(unfinished / name / f"{frame.number:06d}.png", getattr(frame, name))
-        (unfinished / "camera.json").write_text(_describe(frames, fps).to_json(indent=1))
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise CameraError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with folder_written_atomically(path) as unfinished:
+            camera = _write_frames(path, unfinished, frames, fps)
+            (unfinished / "camera.json").write_text(camera.to_json(indent=1))
+            if notes is not None:
+                (unfinished / FOLDER_NOTES).write_text(notes.to_json(indent=1))
+    except FileWriteError as error:
+        raise CameraError(str(error)) from None
+    return len(camera.frames)
 
 
-def _describe(frames: Sequence[Frame], fps: float) -> FolderCamera:
-    first = frames[0]
+def _write_frames(path: Path, unfinished: Path, frames: Iterable[Frame], fps: float) -> FolderCamera:
+    first: Frame | None = None
+    facts: dict[int, FrameFacts] = {}
+    has: dict[int, tuple[StreamName, ...]] = {}
+    for frame in frames:
+        first = first or frame
+        if _camera_of(frame) != _camera_of(first):
+            raise CameraError(f"{path}: the frames are of different cameras: {first.camera}, then {frame.camera}")
+        if frame.number in facts:
+            raise CameraError(f"{path}: two frames have the number {frame.number}; export the recordings one by one")
+        has[frame.number] = tuple(name for name in STREAMS if getattr(frame, name) is not None)
+        for name in has[frame.number]:
+            (unfinished / name).mkdir(exist_ok=True)
+            _write_picture(unfinished / name / f"{frame.number:06d}.png", getattr(frame, name))
+        facts[frame.number] = FrameFacts(
+            device_ns=frame.device_ns,
+            ir_lit_exposure=frame.ir_lit_exposure,
+            ir_unlit_exposure=frame.ir_unlit_exposure,
+        )
+    if first is None:
+        raise CameraError(f"{path}: there are no frames to write")
+    streams = {name for names in has.values() for name in names}
+    for number, names in has.items():
+        if len(names) < len(streams):
+            lacks = tuple(name for name in STREAMS if name in streams and name not in names)
+            facts[number] = facts[number].model_copy(update={"missing": lacks})
     return FolderCamera(
         calibration=first.calibration,
         depth_scale_m=first.depth_scale_m,
         fps=fps,
         camera=first.camera,
         clock=first.clock,
-        frames={
-            frame.number: FrameFacts(
-                device_ns=frame.device_ns,
-                ir_lit_exposure=frame.ir_lit_exposure,
-                ir_unlit_exposure=frame.ir_unlit_exposure,
-            )
-            for frame in frames
-        },
+        frames=facts,
     )
+
+
+def _camera_of(frame: Frame) -> tuple[str, Calibration, float]:
+    return frame.camera, frame.calibration, frame.depth_scale_m
 
 
 def _write_picture(path: Path, picture: Any) -> None:
@@ -190,30 +209,40 @@ def _read_camera(path: Path) -> FolderCamera:
         raise CameraError(f"{file}: {error}") from None
 
 
-def _list_files(path: Path) -> dict[str, list[Path]]:
-    files = {name: sorted((path / name).glob("*.png")) for name in STREAMS if (path / name).is_dir()}
+def _list_files(path: Path) -> dict[StreamName, dict[int, Path]]:
+    """The pictures of each stream, by frame number, in order."""
+    files = {name: _numbered(list((path / name).glob("*.png"))) for name in STREAMS if (path / name).is_dir()}
     if not any(files.values()):
         raise CameraError(f"{path} has no pictures: expected PNG files in {', '.join(STREAMS)}")
-    counts = {name: len(pictures) for name, pictures in files.items()}
-    if len(set(counts.values())) > 1:
-        text = ", ".join(f"{name} {number}" for name, number in counts.items())
-        raise CameraError(f"{path}: unequal counts of pictures: {text}; every folder needs the same file names")
     return files
 
 
-def _check_numbers(path: Path, files: dict[str, list[Path]]) -> list[int]:
-    """The frame numbers, which are the file names, equal in all folders."""
-    reference, *others = files.items()
-    for name, pictures in others:
-        for mine, theirs in zip(reference[1], pictures, strict=True):
-            if mine.name != theirs.name:
-                raise CameraError(f"{path}: {reference[0]}/{mine.name} has no partner in {name}/")
-    bad = [picture for picture in reference[1] if not (picture.stem.isascii() and picture.stem.isdigit())]
-    if bad:
-        raise CameraError(f"{bad[0]}: the name must be the frame number, such as 000001.png")
-    numbers = [int(picture.stem) for picture in reference[1]]
-    if any(after <= before for before, after in pairwise(numbers)):
-        raise CameraError(f"{path}: give all file names the same number of digits, such as 000001.png")
+def _numbered(pictures: list[Path]) -> dict[int, Path]:
+    bad = next((picture for picture in pictures if not (picture.stem.isascii() and picture.stem.isdigit())), None)
+    if bad is not None:
+        raise CameraError(f"{bad}: the name must be the frame number, such as 000001.png")
+    files: dict[int, Path] = {}
+    for picture in sorted(pictures, key=lambda picture: int(picture.stem)):
+        other = files.setdefault(int(picture.stem), picture)
+        if other is not picture:
+            raise CameraError(f"{picture} and {other.name} are both frame {int(picture.stem)}; remove one")
+    return files
+
+
+def _check_numbers(
+    path: Path, files: dict[StreamName, dict[int, Path]], missing: dict[int, tuple[StreamName, ...]]
+) -> list[int]:
+    """The frame numbers, in order; each has a picture in every folder, save where camera.json says that it has none."""
+    numbers = sorted(set().union(*files.values()))
+    for number in numbers:
+        for name, pictures in files.items():
+            if number not in pictures and name not in missing.get(number, ()):
+                counts = ", ".join(f"{stream} {len(found)}" for stream, found in files.items())
+                partner = next(found[number] for found in files.values() if number in found)
+                raise CameraError(
+                    f"{path}: {partner.parent.name}/{partner.name} has no partner in {name}/ (pictures: {counts}); "
+                    "every folder needs the same file names"
+                )
     return numbers
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from edgefas.errors import UsageError
 from edgefas.sensors.folder import FolderSource
-from edgefas.sensors.realsense.camera import open_camera
+from edgefas.sensors.pinhole import Role, parse_fov
+from edgefas.sensors.realsense.camera import RecordTo, open_camera
 from edgefas.sensors.realsense.playback import open_recording
 from edgefas.sensors.realsense.profile import Emitter
 from edgefas.sensors.simulated import Progress, SimulatedSource
 from edgefas.sensors.source import CameraSource
+from edgefas.sensors.video import SUFFIXES, VideoSource
+from edgefas.sensors.webcam import FORMATS, WebcamOptions, WebcamSource
 
-FORMS = "realsense, realsense:SERIAL, FILE.db3, FILE.bag, simulated, simulated:OPTIONS, dir:PATH"
+FORMS = (
+    "realsense, realsense:SERIAL, FILE.db3, FILE.bag, simulated, simulated:OPTIONS, dir:PATH, v4l2:N, "
+    "FILE.mp4 (or .mov, .avi, .mkv, .webm), video:FILE,OPTIONS"
+)
 MAX_SIMULATED_FRAMES = 300
 
 
@@ -31,7 +38,7 @@ def open_source(
     *,
     emitter: Emitter = "on",
     realtime: bool = False,
-    record_to: Path | None = None,
+    record_to: RecordTo | None = None,
     progress: Progress | None = None,
     profile: str | None = None,
 ) -> CameraSource:
@@ -40,7 +47,9 @@ def open_source(
     Args:
         text: one of the forms above. `realsense` and `simulated` take `emitter=on|alternate`, `simulated` also
             `frames=N` and the simulator's own options, separated by commas:
-            "realsense:0123,emitter=alternate", "simulated:species=flat_print,frames=60".
+            "realsense:0123,emitter=alternate", "simulated:species=flat_print,frames=60". `v4l2` and `video` take
+            `role=rgb|ir|ir_unlit` and `fov=DEGREES`; `v4l2` also `size=640x480`, `fps=30`, `format=YUYV` and
+            `allow_virtual`.
         emitter: of a camera whose text says nothing about it.
         realtime: play a recording at its own pace, dropping what is not read in time.
         record_to: also record to this .db3 file, which is overwritten; cameras only.
@@ -64,12 +73,68 @@ def open_source(
         raise UsageError(f"{text!r} is not a camera: only realsense and simulated can be recorded")
     if kind == "dir" and rest:
         return FolderSource(Path(rest))
+    if kind == "v4l2" and rest:
+        return WebcamSource(*parse_webcam(rest))
+    if kind == "video" and rest:
+        return _open_video(rest)
     if text.endswith((".db3", ".bag")):
         return open_recording(Path(text), realtime=realtime)
+    if text.lower().endswith(SUFFIXES):
+        return VideoSource(Path(text))
     raise UsageError(f"unknown camera {text!r}; allowed: {FORMS}")
 
 
-def _open_simulated(options: _Options, record_to: Path | None, progress: Progress | None) -> CameraSource:
+def is_camera(text: str) -> bool:
+    """Whether `text` names what has no end: a camera, or the simulation of one."""
+    return text.partition(":")[0] in ("realsense", "simulated", "v4l2")
+
+
+def parse_webcam(text: str) -> tuple[str, WebcamOptions]:
+    """What follows `v4l2:`.
+
+    Raises:
+        UsageError: an unknown option or a value that is not allowed.
+    """
+    device, *parts = text.split(",")
+    options = WebcamOptions()
+    for part in parts:
+        key, _, value = part.partition("=")
+        if key in ("role", "fov"):
+            options = replace(options, **_picture_option(key, value))
+        elif part == "allow_virtual":
+            options = replace(options, allow_virtual=True)
+        elif key == "size" and (match := re.fullmatch(r"([0-9]{2,4})x([0-9]{2,4})", value)):
+            options = replace(options, size_px=(int(match[1]), int(match[2])))
+        elif key == "fps" and re.fullmatch(r"[1-9][0-9]{0,2}", value):
+            options = replace(options, fps=int(value))
+        elif key == "format" and value in FORMATS:
+            options = replace(options, pixel_format=value)
+        else:
+            raise UsageError(
+                f"v4l2: {part!r}: allowed: role=rgb|ir|ir_unlit, fov=70, size=640x480, fps=30, "
+                f"format={'|'.join(FORMATS)}, allow_virtual"
+            )
+    return device, options
+
+
+def _open_video(text: str) -> CameraSource:
+    """What follows `video:`; options stand at the end, as file names may hold commas."""
+    given: dict[str, Any] = {}
+    while (found := re.fullmatch(r"(.+),(role|fov)=([^,]*)", text)) is not None:
+        given = _picture_option(found[2], found[3]) | given
+        text = found[1]
+    return VideoSource(Path(text), **given)
+
+
+def _picture_option(key: str, value: str) -> dict[str, Any]:
+    if key == "fov":
+        return {"fov_deg": parse_fov(value)}
+    if value not in get_args(Role):
+        raise UsageError(f"role={value}: allowed: {', '.join(get_args(Role))}")
+    return {"role": value}
+
+
+def _open_simulated(options: _Options, record_to: RecordTo | None, progress: Progress | None) -> CameraSource:
     from edgefas.sensors.simulator.episode import parse_options
     from edgefas.sensors.simulator.render import render
 

@@ -27,10 +27,18 @@ import numpy.typing as npt
 from edgefas.errors import EdgefasError
 from edgefas.sensors.alignment import PixelBox
 from edgefas.sensors.frame import Calibration, Exposure, Frame
-from edgefas.sensors.realsense.camera import FPS, open_camera
+from edgefas.sensors.realsense.camera import FPS, RecordTo, open_camera
 from edgefas.sensors.realsense.profile import Emitter
 from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
-from edgefas.sensors.source import CameraError, CameraIdentity, CameraLost, CameraSource, CameraTimeout, SourceStats
+from edgefas.sensors.source import (
+    CameraError,
+    CameraIdentity,
+    CameraLost,
+    CameraSource,
+    CameraTimeout,
+    SourceStats,
+    Tap,
+)
 
 Render = Callable[[Any, int], Frame]
 """(episode, index) -> Frame with all four streams; a function of a module, so that a child process can import it."""
@@ -94,7 +102,7 @@ class SimulatedSource(CameraSource):
         render: Render,
         frames: int = 30,
         emitter: Emitter = "on",
-        record_to: Path | None = None,
+        record_to: RecordTo | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Render, then start.
@@ -150,6 +158,10 @@ class SimulatedSource(CameraSource):
         """See `CameraSource.set_exposure_region`."""
         self._source.set_exposure_region(box)
 
+    def watch(self, tap: Tap | None) -> bool:
+        """See `CameraSource.watch`."""
+        return self._source.watch(tap)
+
     def close(self) -> None:
         """See `CameraSource.close`."""
         self._stack.close()
@@ -185,7 +197,7 @@ class SimulatedSource(CameraSource):
         memory.close()
         memory.unlink()
 
-    def _open(self, layout: _Layout, emitter: Emitter, record_to: Path | None) -> CameraSource:
+    def _open(self, layout: _Layout, emitter: Emitter, record_to: RecordTo | None) -> CameraSource:
         bus = SoftwareBus()
         self._camera = SoftwareD435(
             bus,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 from edgefas.errors import EdgefasError
 from edgefas.sensors.alignment import PixelBox
@@ -69,6 +69,10 @@ FLAW_COUNTERS = {
 }
 
 
+Tap = Callable[[Any, Any], None]
+"""Told (device, frameset) of librealsense before anything is made of them; must hold neither (librealsense stops)."""
+
+
 @dataclass(frozen=True)
 class CameraIdentity:
     """Which camera speaks; "" is what it does not say of itself."""
@@ -109,6 +113,14 @@ class CameraSource(ABC):
 
         A wish: cameras that cannot do nothing, and one that refuses is counted.
         """
+
+    def watch(self, tap: Tap | None) -> bool:
+        """Show `tap` every frameset from now on, in the capture thread; None ends it.
+
+        Returns:
+            False where there is no librealsense behind the source: nothing will be shown.
+        """
+        return False
 
     @abstractmethod
     def close(self) -> None:

@@ -21,9 +21,19 @@ COLOURS = {"ok": "green", "fail": "bold red", "warn": "yellow", "does not apply"
 
 def command(
     folder: Annotated[Path, typer.Option(help="Where engines lie: its disk and plugins are looked at.")] = Path(),
+    camera: Annotated[str | None, typer.Option(help="Examine this camera instead; any source will do.")] = None,
+    record: Annotated[str, typer.Option(help="With --camera: how long to watch it.")] = "10s",
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="With --camera: the JSON to send.")] = None,
+    recording: Annotated[Path | None, typer.Option(help="With --camera: also keep its pictures, as .db3.")] = None,
+    profile: Annotated[str | None, typer.Option(help="With --camera: set-up of a RealSense camera.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The checks and the facts behind them as JSON.")] = False,
 ) -> None:
-    """Check this machine for what edgefas needs, and name the command that mends each fault."""
+    """Check this machine, or a camera, for what edgefas needs, and name what mends each fault."""
+    if camera is not None:
+        from edgefas.cli.camera_doctor import examine_camera
+
+        examine_camera(camera, record, out, recording, profile, json)
+        return
     from edgefas.doctor import check_all, failed_on_board, read_system
 
     system = read_system(folder)

@@ -28,6 +28,7 @@ from edgefas.sensors.source import (
     CameraTimeout,
     EndOfStream,
     SourceStats,
+    Tap,
 )
 
 log = logging.getLogger(__name__)  # errors are logged as text: a handler that keeps one keeps what its frames hold
@@ -53,6 +54,8 @@ class Running:
 
     pipeline: Any
     profile: Any
+    recorder: Any = None
+    """Records for as long as it is held."""
     options_refused: int = 0
     exposure_region: bool = False
     """Whether the camera may be told where to measure light."""
@@ -121,6 +124,7 @@ class RealSenseSource(CameraSource):
         self._end: CameraError | None = None
         self._closing = threading.Event()
         self._running: Running | None = None
+        self._tap: Tap | None = None
         self._identity = CameraIdentity(driver=driver)
         self._last = Last()
         self._steering = Steering(None)
@@ -157,6 +161,11 @@ class RealSenseSource(CameraSource):
     def set_exposure_region(self, box: PixelBox) -> None:
         """See `CameraSource.set_exposure_region`. The capture thread does it: the camera takes milliseconds."""
         self._steering.wish(box)
+
+    def watch(self, tap: Tap | None) -> bool:
+        """See `CameraSource.watch`."""
+        self._tap = tap
+        return True
 
     def close(self) -> None:
         """See `CameraSource.close`."""
@@ -258,6 +267,8 @@ class RealSenseSource(CameraSource):
         if not arrived:
             self._check_end(running)
             return _Step.NOTHING
+        if self._tap is not None:
+            self._tap(running.profile.get_device(), frameset)
         step = self._take(frameset)
         taken = self._steering.steer()
         if taken is not None:

@@ -14,6 +14,10 @@ from pathlib import Path
 import pytest
 
 from edgefas.cli.main import run
+from edgefas.cli.record import parse_size
+from edgefas.contracts import Label
+from edgefas.errors import UsageError
+from edgefas.sensors.notes import read_notes
 from edgefas.sensors.open import open_source
 
 RECORD = ("record", "--camera", "simulated:frames=2")
@@ -38,6 +42,12 @@ def test_it_records_and_says_what(tmp_path, capfd):
         ([*RECORD, "a.db3"], 2, "--seconds S or --frames N"),
         ([*RECORD, "--frames", "two", "a.db3"], 2, "--frames"),
         ([*RECORD, "--speed", "2", "a.db3"], 2, "--speed"),
+        ([*RECORD, "--frames", "2", "--label", "live", "a.db3"], 2, "label: Input should be 'bona_fide' or 'attack'"),
+        ([*RECORD, "--frames", "2", "--species", "flat_print", "a.db3"], 2, "it needs the label attack"),
+        ([*RECORD, "--frames", "2", "--label", "attack", "--species", "../x", "a.db3"], 2, "species"),
+        ([*RECORD, "--frames", "2", "--subject", "a b", "a.db3"], 2, "subject"),
+        ([*RECORD, "--frames", "2", "--note", "x" * 2001, "a.db3"], 2, "note"),
+        ([*RECORD, "--max-size", "4Q", "a.db3"], 2, "such as 4G"),
     ],
 )
 def test_errors_are_short_and_leave_nothing(tmp_path, monkeypatch, capfd, arguments, code, message):
@@ -70,19 +80,37 @@ def test_a_signal_ends_the_recording_and_keeps_it(tmp_path, number):
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert json.loads(out)["framesets"] >= 1
-    assert os.listdir(tmp_path) == ["a.db3"]
+    assert sorted(os.listdir(tmp_path)) == ["a.db3", "a.json"]
 
 
-def test_a_file_size_limit_is_an_error_not_a_broken_recording(tmp_path):
+def test_a_file_size_limit_cuts_the_recording_short_and_keeps_it(tmp_path):
     """As a full disk: librealsense goes on without a word."""
     limit = 1_000_000  # a few frames
     with _process(
-        [*RECORD, "--frames", "30", str(tmp_path / "a.db3")],
+        [*RECORD, "--frames", "30", "--label", "bona_fide", "--subject", "s1", str(tmp_path / "a.db3")],
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     ) as process:
         _, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
     assert "Traceback" not in err
-    assert re.search(r"only \d+ of 30 frames could be written: the disk is full, or a file size limit", err), err
-    assert os.listdir(tmp_path) == []
+    found = re.search(r"only (\d+) of \d+ framesets could be written: the disk is full, or a file size limit", err)
+    assert found, err
+    assert "what was recorded until then is kept in" in err
+    assert sorted(os.listdir(tmp_path)) == ["a.db3", "a.json"]
+    notes = read_notes(tmp_path / "a.db3")
+    assert (notes.shown.label, notes.shown.subject, notes.ended) == (Label.BONA_FIDE, "s1", "write_failed")
+    assert len(list(open_source(str(tmp_path / "a.db3")))) == notes.framesets == int(found[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("500M", 500 << 20), ("4G", 4 << 30), ("4GiB", 4 << 30), ("12", 12), ("7K", 7 << 10)]
+)
+def test_sizes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "4X", "-1G", "1.5G", "4 G", "G", "٤G"])
+def test_wrong_sizes(text):
+    with pytest.raises(UsageError, match="such as 4G"):
+        parse_size(text)

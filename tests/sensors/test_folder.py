@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgefas.sensors.folder import FolderSource, write_folder
+from edgefas.sensors.notes import RecordingNotes, Shown, now_aware, read_notes
 from edgefas.sensors.open import open_source
 from edgefas.sensors.source import CameraError, EndOfStream
 from tests.sensors.scenes import SMALL, moment
@@ -66,7 +68,9 @@ def test_a_missing_stream_is_none(tmp_path):
 
 def test_unequal_counts(folder):
     (folder / "depth" / "000004.png").unlink()
-    with pytest.raises(CameraError, match="unequal counts of pictures: color 3, ir_lit 3, ir_unlit 3, depth 2"):
+    with pytest.raises(
+        CameraError, match=r"000004\.png has no partner in depth/ \(pictures: color 3, ir_lit 3, ir_unlit 3, depth 2\)"
+    ):
         FolderSource(folder)
 
 
@@ -83,11 +87,55 @@ def test_a_name_that_is_no_number(tmp_path, folder):
         FolderSource(folder)
 
 
-def test_names_of_different_length(folder):
+def test_names_of_different_length_are_numbers_all_the_same(folder):
     for name in ("color", "ir_lit", "ir_unlit", "depth"):
-        (folder / name / "000007.png").rename(folder / name / "00001.png")
-    with pytest.raises(CameraError, match="same number of digits"):
+        (folder / name / "000007.png").rename(folder / name / "10.png")
+    assert [frame.number for frame in FolderSource(folder)] == [3, 4, 10]
+    (folder / "color" / "0004.png").write_bytes(b"")
+    with pytest.raises(CameraError, match=r"are both frame 4; remove one"):
         FolderSource(folder)
+
+
+def test_a_frame_without_one_of_the_streams(tmp_path):
+    """An alternating emitter whose unlit frameset was lost; the gap is written down, else the folder is damaged."""
+    path = tmp_path / "clip"
+    sent = [replace(moment(1, alternate=True), ir_unlit=None, ir_unlit_exposure=None), moment(2, alternate=True)]
+    assert write_folder(path, sent) == 2
+    first, second = FolderSource(path)
+    assert first.ir_unlit is None
+    assert np.array_equal(second.ir_unlit, sent[1].ir_unlit)
+    facts = json.loads((path / "camera.json").read_text())
+    facts["frames"]["1"]["missing"] = []
+    (path / "camera.json").write_text(json.dumps(facts))
+    with pytest.raises(CameraError, match=r"color/000001\.png has no partner in ir_unlit/"):
+        FolderSource(path)
+
+
+def test_frames_are_taken_one_by_one(tmp_path):
+    alive = weakref.WeakSet()
+
+    def stream():
+        for number in range(1, 12):
+            frame = moment(number)
+            alive.add(frame)
+            yield frame
+            assert len(alive) <= 3  # the first, whose calibration is written last, the one just written, and this one
+
+    assert write_folder(tmp_path / "clip", stream()) == 11
+
+
+def test_the_notes_of_a_recording_go_with_it(tmp_path):
+    notes = RecordingNotes(
+        shown=Shown(label="attack", species="phone_replay"),
+        source="realsense",
+        edgefas="0",
+        started=now_aware(),
+        compressed=True,
+        size_bytes=123,
+    )
+    write_folder(tmp_path / "clip", [moment(1)], notes=notes)
+    assert read_notes(tmp_path / "clip") == notes
+    assert FolderSource(tmp_path / "clip").read().number == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture"])
@@ -137,9 +185,11 @@ def test_no_folder_and_no_pictures(tmp_path, folder):
 def test_writing_is_all_or_nothing(tmp_path, folder, monkeypatch):
     with pytest.raises(CameraError, match="exists and is not an empty folder"):
         write_folder(folder, [moment(1)])
-    with pytest.raises(CameraError, match="different cameras or streams"):
-        write_folder(tmp_path / "new", [moment(1), replace(moment(2), depth=None)])
-    with pytest.raises(CameraError, match="different cameras or streams"):
+    with pytest.raises(CameraError, match="two frames have the number 1"):
+        write_folder(tmp_path / "new", [moment(1), moment(1)])
+    with pytest.raises(CameraError, match="different cameras: TEST, then OTHER"):
+        write_folder(tmp_path / "new", [moment(1), replace(moment(2), camera="OTHER")])
+    with pytest.raises(CameraError, match="different cameras"):
         write_folder(tmp_path / "new", [moment(1), replace(moment(2), calibration=replace(SMALL, baseline_mm=1.0))])
     with pytest.raises(CameraError, match="no frames"):
         write_folder(tmp_path / "new", [])

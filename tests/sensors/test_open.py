@@ -12,7 +12,9 @@ from edgefas.sensors.realsense import sdk
 from edgefas.sensors.source import CameraError
 
 
-@pytest.mark.parametrize("text", ["", "webcam", "realsense2", "a.mp4", "dir:", "dir", "db3", "simulator:"])
+@pytest.mark.parametrize(
+    "text", ["", "webcam", "realsense2", "a.gif", "v4l2:", "video:", "dir:", "dir", "db3", "simulator:"]
+)
 def test_an_unknown_text_names_the_forms(text):
     with pytest.raises(UsageError, match=r"allowed: realsense, realsense:SERIAL, FILE\.db3, FILE\.bag, simulated"):
         open_source(text)
