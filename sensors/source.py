@@ -39,7 +39,14 @@ class SourceStats:
     unpaired: int = 0
     """Framesets whose streams were not of one moment."""
     duplicates: int = 0
+    """Framesets with a number not above the last one's: repeated, or out of order."""
     restarts: int = 0
+    emitter_corrected: int = 0
+    """Framesets told lit or unlit by other than their metadata, which were wrong or absent."""
+    emitter_unknown: int = 0
+    """Framesets of which nobody knows whether they were lit: their Frames have no infrared."""
+    unlit_moved: int = 0
+    """Unlit pictures left out because the scene moved between them and the lit one."""
 
 
 class CameraSource(ABC):
