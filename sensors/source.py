@@ -41,6 +41,7 @@ class SourceStats:
     unpaired: int = 0
     """Framesets whose streams were not of one moment."""
     duplicates: int = 0
+    """Framesets with a number not above the last one's: repeated, or out of order."""
     restarts: int = 0
     """The stream was stopped and started again, or tried to."""
     resets: int = 0
@@ -59,6 +60,12 @@ class SourceStats:
     regions_set: int = 0
     """Exposure regions the camera took."""
     regions_refused: int = 0
+    emitter_corrected: int = 0
+    """Framesets told lit or unlit by other than their metadata, which were wrong or absent."""
+    emitter_unknown: int = 0
+    """Framesets of which nobody knows whether they were lit: their Frames have no infrared."""
+    unlit_moved: int = 0
+    """Unlit pictures left out because the scene moved between them and the lit one."""
 
 
 FLAW_COUNTERS = {
@@ -119,6 +126,18 @@ class CameraSource(ABC):
 
         Returns:
             False where there is no librealsense behind the source: nothing will be shown.
+        """
+        return False
+
+    def set_emitter(self, on: bool) -> bool:
+        """Switch the infrared projector off, or let it work again (lit, or alternating as before), while streaming.
+
+        Safe from any thread. It takes a few frames to show: frames taken and queued before it still arrive, so count
+        frames of a later `device_ns`, not calls to `read`. A restarted camera begins with its projector on.
+
+        Returns:
+            True when the camera took it; False when there is no projector to switch (recordings, folders, webcams),
+            or the camera refused or is being restarted: nothing has changed then.
         """
         return False
 

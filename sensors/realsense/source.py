@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from edgefas.sensors.alignment import PixelBox
 from edgefas.sensors.frame import Flaw, Frame
+from edgefas.sensors.realsense.emitter import switch_emitter
 from edgefas.sensors.realsense.exposure import Steering
 from edgefas.sensors.realsense.failures import Cause, StartFailed, start_failed
 from edgefas.sensors.realsense.identity import read_identity
@@ -165,6 +166,14 @@ class RealSenseSource(CameraSource):
     def watch(self, tap: Tap | None) -> bool:
         """See `CameraSource.watch`."""
         self._tap = tap
+        return True
+
+    def set_emitter(self, on: bool) -> bool:
+        """See `CameraSource.set_emitter`."""
+        running = self._running
+        if running is None or not switch_emitter(running.profile.get_device(), on):
+            return False
+        self._builder.emitter.switched(on)
         return True
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import Counter
 
@@ -156,14 +155,6 @@ def test_emitter_off_gives_unlit_frames():
         assert np.array_equal(got.ir_unlit, sent.ir_lit)
 
 
-def test_without_metadata_infrared_is_taken_as_lit_and_said_once(caplog):
-    with caplog.at_level(logging.WARNING), soft_rig() as rig:
-        for number in (1, 2, 3):
-            rig.push(number, lit=None)
-            assert rig.source.read(10).ir_lit is not None
-    assert sum("no emitter metadata" in record.message for record in caplog.records) == 1
-
-
 def test_silence_is_a_timeout():
     with soft_rig() as rig, pytest.raises(CameraTimeout, match=r"SOFT1: no new frame in 0\.05 s"):
         rig.source.read(0.05)
@@ -277,3 +268,14 @@ def test_a_camera_that_cannot_alternate_says_so():
     assert camera.serial == "SOFT1"
     with pytest.raises(CameraError, match="emitter_on_off is fixed at 0, 1 is needed"):
         open_camera(emitter="alternate", size_px=SIZE, color_size_px=SIZE, context=bus.context)
+
+
+def test_the_emitter_can_be_switched_while_streaming():
+    with soft_rig() as rig:
+        assert rig.camera.emitter_enabled
+        rig.push(1)
+        assert rig.source.set_emitter(False)
+        assert not rig.camera.emitter_enabled
+        assert rig.source.set_emitter(True)
+        assert rig.camera.emitter_enabled
+    assert not rig.source.set_emitter(False)  # closed
