@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgefas.contracts import FaceBox
-from edgefas.faces import Tracks, detect_faces, follow
+from edgefas.faces import detect_faces
 from edgefas.sensors.frame import Frame
 from tests.sensors.simulator.pictures import shown
 
@@ -102,6 +102,11 @@ def test_ground_truth_never_reaches_the_pipeline() -> None:
     real = [folder for folder in ROOT.joinpath("edgefas").iterdir() if folder.is_dir()]
     files = [path for folder in (*real, ROOT / "edgefas") for path in folder.resolve().rglob("*.py")]
     knowing = {path.relative_to(ROOT).as_posix() for path in files if "true_face" in path.read_text()}
-    allowed = ("sensors/simulator/", "edgefas/training/simulated.py", "benchmarks/faces_on_simulated.py", "benchmarks/quality_gates.py")
+    allowed = (
+        "sensors/simulator/",
+        "edgefas/training/simulated.py",
+        "benchmarks/faces_on_simulated.py",
+        "benchmarks/quality_gates.py",
+    )
     assert knowing
     assert {name for name in knowing if not name.startswith(allowed)} == set()
