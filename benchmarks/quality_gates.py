@@ -2,8 +2,8 @@
 
     python -m edgefas.benchmarks.quality_gates [-o benchmarks/results/quality_gates.json]
 
-Good bona fide pictures (all skin groups, distances and lights, within 11 degrees) should pass; turned, blurred and
-wrongly exposed ones should not; attacks should pass as bona fide do, since a gate is no attack detector. A face is where
+Good bona fide pictures (all skin groups, distances, lights, within 11 degrees) should pass; turned, blurred and
+wrongly exposed ones should not; attacks should pass as bona fide do: a gate is no attack detector. A face is where
 the pipeline's own detector finds it. Times are CPU times of one thread.
 """
 
@@ -232,9 +232,9 @@ def _page(document: dict[str, Any]) -> str:
 
 
 def main(
-    good: Annotated[int, typer.Option(min=6, help="Bona fide pictures within 11 degrees.")] = 240,
-    turned: Annotated[int, typer.Option(min=1, help="Bona fide pictures of turned heads.")] = 84,
-    attacks: Annotated[int, typer.Option(min=1, help="Pictures per attack.")] = 36,
+    good: Annotated[int, typer.Option(min=6, help="Bona fide pictures within 11 degrees.")] = 120,
+    turned: Annotated[int, typer.Option(min=1, help="Bona fide pictures of turned heads.")] = 36,
+    attacks: Annotated[int, typer.Option(min=1, help="Pictures per attack.")] = 18,
     out: Annotated[Path, typer.Option("-o", "--out", help="A .md with the tables is written beside it.")] = Path(
         "benchmarks/results/quality_gates.json"
     ),
