@@ -138,7 +138,8 @@ def sharpness(frame: Frame, face: FaceBox) -> float | None:
     part: U8 | None = None
     if picture is not None:
         (x0, y0), (x1, y1) = depth_to_color(frame.calibration, corners, face.median_z_mm).clip(0).astype(int)
-        part = cv2.cvtColor(picture[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY) if x1 > x0 and y1 > y0 else None
+        inside = picture[y0:y1, x0:x1]
+        part = cv2.cvtColor(inside, cv2.COLOR_RGB2GRAY) if inside.size else None
     if (part is None or part.size == 0 or part.mean() < DARK_GREY) and frame.ir_unlit is not None:
         part = _part(frame.ir_unlit, face)
     if part is None or part.size == 0 or part.mean() < DARK_GREY:
