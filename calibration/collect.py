@@ -23,9 +23,9 @@ from edgefas.calibration.diverse import FEATURES, features, k_centre, share_out
 from edgefas.calibration.frames import CalibrationSetError
 from edgefas.contracts import Contract, FaceBox, InputSpec, Label, Policy
 from edgefas.errors import UsageError
-from edgefas.faces import detect_faces
+from edgefas.faces import Tracks, detect_faces, follow
 from edgefas.files import write_atomically
-from edgefas.live.pipeline import gate
+from edgefas.live.gates import gate
 from edgefas.preprocess import missing_modalities, preprocess
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.open import open_source
@@ -152,14 +152,14 @@ def _frames(source: str) -> Generator[Frame, None, None]:
 
 def _faces(frames: Iterable[Frame], spec: InputSpec) -> Iterator[tuple[Frame, FaceBox]]:
     """Frames with the face that would be scored."""
-    last: FaceBox | None = None
+    tracks = Tracks()
     for frame in frames:
         if missing_modalities(frame, spec):
             continue
-        faces = detect_faces(frame, last)
-        last = faces[0] if faces else None
-        if last is not None and gate(frame, last, spec, Policy()) is None:
-            yield frame, last
+        tracks = follow(tracks, frame, detect_faces)
+        face = next((track.face for track in tracks.visible), None)
+        if face is not None and gate(frame, face, spec, Policy()) is None:
+            yield frame, face
 
 
 def pick(offers: Sequence[Candidates], count: int, seed: int) -> list[list[int]]:

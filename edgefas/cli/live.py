@@ -5,13 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgefas.cli.console import errors
 from edgefas.cli.observers import View, Watching, open_observers
 from edgefas.cli.signals import stop_signals
+from edgefas.contracts import FaceChoice
+from edgefas.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgefas.faces import Detector
 
 NANOSECONDS = 1_000_000_000
 
@@ -42,6 +47,13 @@ def command(
         typer.Option(help="Set-up of a RealSense camera: a name or .yaml file; default: by its model."),
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads of the engine; 0: all cores.")] = 0,
+    face_model: Annotated[
+        Path | None, typer.Option(help="Find faces with this YuNet file (.onnx) instead of the built-in cascade.")
+    ] = None,
+    face_box: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="No search: the face is in this box of the depth picture.")
+    ] = None,
+    faces: Annotated[FaceChoice | None, typer.Option(help="Of several faces; default: as the policy says.")] = None,
 ) -> None:
     """Decide, frame by frame, who is before the camera: bona fide, attack, or no decision and why."""
     from edgefas.live.loop import decide_stream
@@ -50,7 +62,9 @@ def command(
 
     flags = Watching(view, host, port, log, log_mb, log_keep, webhook, webhook_all, webhook_secret)
     flags.check(headless=headless)
+    detect = _detector(face_model, face_box)
     live_model = open_model(model, allow_unsigned=allow_unsigned, threads=threads)
+    policy = live_model.policy if faces is None else live_model.policy.model_copy(update={"faces": faces})
     if live_model.warning:
         errors.print(f"warning: {live_model.warning}", style="yellow", highlight=False)
     emitter = emitter_for(live_model.engine.spec)
@@ -63,7 +77,7 @@ def command(
     ):
         ended = _limit(frames, seconds)
         count, begin = 0, time.monotonic()
-        for frame, line in decide_stream(source, live_model.engine, live_model.policy, live_model.trust):
+        for frame, line in decide_stream(source, live_model.engine, policy, live_model.trust, detect):
             if json:
                 print(line.to_json(), flush=True)
             observers.update(frame, line)
@@ -80,6 +94,16 @@ def command(
             )
     for text in observers.summaries():
         errors.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _detector(model: Path | None, box: str | None) -> Detector:
+    from edgefas.faces import FixedBox, YuNet, detect_faces
+
+    if model is not None and box is not None:
+        raise UsageError("--face-model and --face-box exclude each other: search with a network, or do not search")
+    if model is not None:
+        return YuNet(model)
+    return detect_faces if box is None else FixedBox(box)
 
 
 def _limit(frames: int | None, seconds: float | None) -> Callable[[int, int | None], bool]:

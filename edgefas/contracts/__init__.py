@@ -18,7 +18,7 @@ from edgefas.contracts.input_spec import (
     RGBInput,
 )
 from edgefas.contracts.label import Label
-from edgefas.contracts.policy import Policy, QualityGates, TemporalRule
+from edgefas.contracts.policy import FaceChoice, Policy, QualityGates, TemporalRule
 
 __all__ = [
     "BoxCrop",
@@ -27,6 +27,7 @@ __all__ = [
     "Decision",
     "DepthInput",
     "FaceBox",
+    "FaceChoice",
     "IREncoding",
     "IRInput",
     "InputSpec",

@@ -18,6 +18,9 @@ class FaceBox(Contract):
     width_px: float = Field(ge=1, le=1e5)
     height_px: float = Field(ge=1, le=1e5)
     median_z_mm: float = Field(gt=0, le=1e6, description="median depth of the central half of the box, holes left out")
+    landmarks_px: tuple[tuple[float, float], ...] | None = Field(
+        None, max_length=5, description="right eye, left eye, nose, corners of the mouth; None: the detector has none"
+    )
 
     @property
     def centre_px(self) -> tuple[float, float]:

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from edgefas.contracts.base import Contract
 
+FaceChoice = Literal["nearest", "largest", "all"]
+
 
 class QualityGates(Contract):
     """Checked before any network runs; each failure is a reason the user can act on."""
@@ -16,6 +18,14 @@ class QualityGates(Contract):
     max_distance_mm: float = Field(1100, ge=100, le=5000)
     min_depth_share: float = Field(0.5, ge=0, le=1, description="share of the face box with a depth return")
     min_inside_share: float = Field(0.85, ge=0, le=1, description="share of the crop inside the picture")
+    min_face_px: float = Field(40, ge=1, le=2000, description="width of the face box")
+    max_off_centre: float = Field(0.8, gt=0, le=1.5, description="from the picture's middle, 1 is its edge")
+    min_face_mm: float = Field(100, ge=10, le=1000, description="width of the face box at its distance")
+    max_face_mm: float = Field(200, ge=10, le=1000)
+    max_turn_deg: float = Field(22, gt=0, le=90, description="left/right slope of the face's relief")
+    min_sharpness: float = Field(0.06, ge=0, le=100, description="0 switches it off")
+    max_ir_dark_share: float = Field(0.5, ge=0, le=1, description="black pixels of the infrared face")
+    max_ir_saturated_share: float = Field(0.7, ge=0, le=1, description="white pixels of the infrared face")
     max_frame_age_ms: float = Field(200, gt=0, le=5000, description="live sources only; older ones are not looked at")
     max_decision_age_ms: float = Field(
         300, gt=0, le=10000, description="live sources only; of the frame, when its decision is there"
@@ -23,11 +33,13 @@ class QualityGates(Contract):
     max_engine_ms: float = Field(250, gt=0, le=10000, description="live sources only; a door waits no longer")
 
     @model_validator(mode="after")
-    def _near_before_far(self) -> QualityGates:
+    def _low_before_high(self) -> QualityGates:
         if self.min_distance_mm >= self.max_distance_mm:
             raise ValueError(
                 f"min_distance_mm {self.min_distance_mm} must be below max_distance_mm {self.max_distance_mm}"
             )
+        if self.min_face_mm >= self.max_face_mm:
+            raise ValueError(f"min_face_mm {self.min_face_mm} must be below max_face_mm {self.max_face_mm}")
         return self
 
 
@@ -53,3 +65,5 @@ class Policy(Contract):
     threshold: float = Field(0.0, ge=-100, le=100, description="log-odds; accept iff score >= threshold")
     gates: QualityGates = QualityGates()
     temporal: TemporalRule = TemporalRule()
+    faces: FaceChoice = Field("nearest", description="of several: which one is judged, or all of them")
+    max_faces: int = Field(4, ge=1, le=16, description="with `all`; more are no decision")

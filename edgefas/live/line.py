@@ -21,16 +21,29 @@ class State(Contract):
 class Face(Contract):
     """The face box on the depth/IR grid, in pixels."""
 
+    id: int
+    """The same while one face is followed; a face that was away for half a second gets a new one."""
     x_px: float
     y_px: float
     width_px: float
     height_px: float
 
 
+class FaceDecision(Contract):
+    """One face of several and its own decision; `score` as in the line."""
+
+    decision: Verdict
+    reason: Reason
+    score: float | None
+    face: Face
+    median_z_mm: float
+
+
 class Timing(Contract):
     """Host milliseconds; the only fields that differ between two plays of one recording."""
 
     detect_ms: float = 0.0
+    gates_ms: float = 0.0
     preprocess_ms: float = 0.0
     engine_ms: float = 0.0
     total_ms: float = 0.0
@@ -40,7 +53,8 @@ class Timing(Contract):
 class DecisionLine(Contract):
     """`decision` is the frame's, `state` the temporal rule's: a door uses `state`.
 
-    `frame` and `device_ns` are None on a line that says that no frame came.
+    `frame` and `device_ns` are None on a line that says that no frame came. `faces` counts those seen; `each` is filled
+    when the policy judges all of them: `decision` and `score` are then the worst of it.
     """
 
     schema_: Literal["edgefas.decision/1"] = Field(SCHEMA, alias="schema")
@@ -52,6 +66,8 @@ class DecisionLine(Contract):
     state: State
     face: Face | None
     median_z_mm: float | None
+    faces: int
+    each: tuple[FaceDecision, ...]
     modalities: tuple[Modality, ...]
     trust: Literal["signed", "unsigned"]
     timing: Timing

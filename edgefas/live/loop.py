@@ -8,9 +8,10 @@ from typing import Literal
 
 from edgefas.contracts import Decision, Policy, Reason
 from edgefas.engines.runtime.engine import Engine
-from edgefas.faces import detect_faces
-from edgefas.live.line import DecisionLine, Face, State, Timing
-from edgefas.live.pipeline import Detector, Judgement, face_region, judge
+from edgefas.faces import Detector, Tracks, detect_faces
+from edgefas.live.line import DecisionLine, Face, FaceDecision, State, Timing
+from edgefas.live.pipeline import Judgement, face_region, judge
+from edgefas.live.several import Judged, subjects
 from edgefas.live.temporal import Memory, advance, forget
 from edgefas.live.watched import Watched
 from edgefas.sensors.frame import Frame
@@ -22,6 +23,8 @@ Trust = Literal["signed", "unsigned"]
 
 SILENCE_S = 0.2
 """A camera silent for this long gets a line of its own: a door must not wait on an old answer."""
+RECORDING_SILENCE_S = 10.0
+"""A recording has no silence: one that takes long is read from a slow disk, and must give the same lines."""
 FAULT_HOLD_NS = 200_000_000
 """Device time for which a state outlives a fault. A face may be lost for a moment, that is what `hold_ms` is for; a
 camera or an engine at fault ends the state sooner, and not at one bad frame."""
@@ -55,10 +58,11 @@ def decide_stream(
 def _decide(
     source: CameraSource, engine: Engine, policy: Policy, trust: Trust, detect: Detector
 ) -> Generator[tuple[Frame | None, DecisionLine], None, None]:
-    memory, camera, face = Memory(), None, None
+    memory, camera = Memory(), None
+    tracks, known = Tracks(), frozenset[int]()
     while True:
         try:
-            frame = source.read(SILENCE_S)
+            frame = source.read(SILENCE_S if source.live else RECORDING_SILENCE_S)
         except CameraTimeout:
             memory = forget(memory)
             yield None, _silence(memory, trust)
@@ -68,21 +72,24 @@ def _decide(
         if camera is None:
             camera = frame.camera
         if frame.camera != camera:  # swapped under us: another witness, whose word is not asked for
-            found = Judgement(Decision.none(Reason.CAMERA_CHANGED), None, (), Timing())
+            found = Judgement(Decision.none(Reason.CAMERA_CHANGED), None, (), Timing(), tracks)
             memory = forget(memory)
         else:
-            found = judge(frame, engine, policy, detect, face, live=source.live)
-        face = found.face
-        if face is not None:
-            source.set_exposure_region(face_region(face))
+            found = judge(frame, engine, policy, detect, tracks, live=source.live)
+        if found.face is not None:
+            source.set_exposure_region(face_region(found.face))
+        tracks, before = found.tracks, known
+        known = subjects(before, found.judged, tracks, policy)
+        if known - before:
+            memory = forget(memory)
         memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
         if (frame.flaws or found.decision.reason in FAULTS) and frame.device_ns - memory.supported_ns > FAULT_HOLD_NS:
             memory = forget(memory)
-        yield frame, _line(frame, found, memory, trust)
+        yield frame, _line(frame, found, memory, policy, trust)
 
 
-def _line(frame: Frame, found: Judgement, memory: Memory, trust: Trust) -> DecisionLine:
-    box = found.face
+def _line(frame: Frame, found: Judgement, memory: Memory, policy: Policy, trust: Trust) -> DecisionLine:
+    shown = min(found.judged, key=lambda each: each.id) if found.judged else None
     return DecisionLine(
         frame=frame.number,
         device_ns=frame.device_ns,
@@ -90,11 +97,28 @@ def _line(frame: Frame, found: Judgement, memory: Memory, trust: Trust) -> Decis
         reason=found.decision.reason,
         score=found.decision.score,
         state=State(decision=memory.state, since_ns=memory.since_ns),
-        face=None if box is None else Face(**box.model_dump(exclude={"median_z_mm"})),
-        median_z_mm=None if box is None else box.median_z_mm,
+        face=None if shown is None else _face(shown),
+        median_z_mm=None if shown is None else shown.face.median_z_mm,
+        faces=len(found.tracks.visible) if found.judged else 0,
+        each=tuple(_of_one(each) for each in found.judged) if policy.faces == "all" else (),
         modalities=found.modalities,
         trust=trust,
         timing=found.timing,
+    )
+
+
+def _face(judged: Judged) -> Face:
+    box = judged.face
+    return Face(id=judged.id, x_px=box.x_px, y_px=box.y_px, width_px=box.width_px, height_px=box.height_px)
+
+
+def _of_one(judged: Judged) -> FaceDecision:
+    return FaceDecision(
+        decision=judged.decision.verdict,
+        reason=judged.decision.reason,
+        score=judged.decision.score,
+        face=_face(judged),
+        median_z_mm=judged.face.median_z_mm,
     )
 
 
@@ -109,6 +133,8 @@ def _silence(memory: Memory, trust: Trust) -> DecisionLine:
         state=State(decision=memory.state, since_ns=memory.since_ns),
         face=None,
         median_z_mm=None,
+        faces=0,
+        each=(),
         modalities=(),
         trust=trust,
         timing=Timing(),

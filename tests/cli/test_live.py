@@ -16,6 +16,8 @@ from edgefas.cli.main import run
 from edgefas.sensors.folder import write_folder
 from edgefas.sensors.frame import Frame
 from tests.bundles import mean_depth_network, write_small_bundle
+from tests.faces.test_yunet import blob_frame
+from tests.faces.yunet_file import write_blob_finder
 from tests.scenes import noise_frame
 
 BAG = Path(__file__).parent.parent / "sensors" / "fixtures" / "color_depth.bag"
@@ -104,6 +106,11 @@ def _text_network(tmp: Path) -> list[str]:
     return ["--model", str(tmp / "net.onnx"), "--allow-unsigned"]
 
 
+def _text_faces(tmp: Path) -> list[str]:
+    (tmp / "faces.onnx").write_text("hello")
+    return ["--face-model", str(tmp / "faces.onnx")]
+
+
 WRONG = {
     "unknown camera": (lambda tmp: ["--camera", "webcam9"], 2, "simulated"),
     "unknown simulator option": (lambda tmp: ["--camera", "simulated:specie=print"], 2, "species"),
@@ -118,6 +125,12 @@ WRONG = {
     "text network": (_text_network, 1, "net.onnx"),
     "negative seconds": (lambda tmp: ["--seconds", "-1"], 2, "seconds"),
     "no frames": (lambda tmp: ["--frames", "0"], 2, "frames"),
+    "face box of three": (lambda tmp: ["--face-box", "1,2,3"], 2, "X,Y,W,H"),
+    "face box outside": (lambda tmp: ["--face-box", "600,10,140,140"], 2, "640x480"),
+    "missing face model": (lambda tmp: ["--face-model", str(tmp / "none.onnx")], 1, "yunet_2023mar"),
+    "text face model": (_text_faces, 1, "yunet_2023mar"),
+    "two face detectors": (lambda tmp: ["--face-box", "1,2,30,40", "--face-model", "a.onnx"], 2, "exclude"),
+    "unknown choice of faces": (lambda tmp: ["--faces", "nicest"], 2, "nearest"),
     "unknown flag": (lambda tmp: ["--treshold", "1"], 2, "--treshold"),
 }
 
@@ -178,3 +191,25 @@ def test_signals_end_the_stream_cleanly(number: signal.Signals, bundle: Path, tm
     assert code == 0
     assert len(rest) < 198
     assert all(json.loads(line) for line in rest)  # no half line
+
+
+def test_a_fixed_box_and_all_faces(bundle: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ("--camera", f"dir:{clip}", "--model", bundle, "--allow-unsigned", "--json")
+    assert live(*common, "--face-box", "250,170,140,140", "--faces", "all") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["face"]["x_px"] for row in rows} == {250}
+    assert {row["face"]["id"] for row in rows} == {1}
+    assert [(row["faces"], len(row["each"])) for row in rows] == [(1, 1)] * 6
+    assert all(row["decision"] == row["each"][0]["decision"] != "no_decision" for row in rows)
+    assert live(*common, "--face-box", "250,170,140,140") == 0
+    assert {tuple(json.loads(line)["each"]) for line in capsys.readouterr().out.splitlines()} == {()}
+
+
+def test_a_yunet_file_finds_faces(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(tmp_path / "clip", [blob_frame(300, 200)])
+    model = write_blob_finder(tmp_path / "blobs.onnx")
+    common = ("--camera", f"dir:{tmp_path / 'clip'}", "--model", bundle, "--allow-unsigned", "--json")
+    assert live(*common, "--face-model", model) == 0
+    (row,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert row["faces"] == 1
+    assert row["score"] is not None

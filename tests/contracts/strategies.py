@@ -56,10 +56,12 @@ input_specs = (
 gates = (
     fields(QualityGates)
     .filter(lambda values: values["min_distance_mm"] < values["max_distance_mm"])
+    .filter(lambda values: values["min_face_mm"] < values["max_face_mm"])
     .map(lambda values: QualityGates(**values))
 )
 policies = instances(Policy, gates=gates, temporal=instances(TemporalRule))
-face_boxes = instances(FaceBox)
+points = st.tuples(st.floats(-1e5, 1e5), st.floats(-1e5, 1e5))
+face_boxes = instances(FaceBox, landmarks_px=st.none() | st.lists(points, max_size=5).map(tuple))
 undecided = st.builds(
     Decision,
     verdict=st.just(Verdict.NO_DECISION),

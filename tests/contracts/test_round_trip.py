@@ -125,8 +125,13 @@ def test_contracts_are_frozen(model: type[Contract]) -> None:
         setattr(contract, name, getattr(contract, name))
 
 
+def test_a_policy_of_before_the_gates_of_picture_quality_is_read() -> None:
+    old = {"min_distance_mm": 300, "max_distance_mm": 1100, "min_depth_share": 0.5, "min_inside_share": 0.85}
+    assert Policy.from_dict({"schema_version": 1, "threshold": 0, "gates": old}) == Policy()
+
+
 def test_the_written_form_is_stable() -> None:
-    """Bundles and ONNX files in the field hold these texts: a field may join with a default, all else needs a new schema_version."""
+    """Bundles and ONNX files in the field hold these texts: a field may join with a default; else a new schema_version."""
     assert json.loads(Policy().to_json()) == {
         "schema_version": 1,
         "threshold": 0.0,
@@ -135,6 +140,14 @@ def test_the_written_form_is_stable() -> None:
             "max_distance_mm": 1100.0,
             "min_depth_share": 0.5,
             "min_inside_share": 0.85,
+            "min_face_px": 40.0,
+            "max_off_centre": 0.8,
+            "min_face_mm": 100.0,
+            "max_face_mm": 200.0,
+            "max_turn_deg": 22.0,
+            "min_sharpness": 0.06,
+            "max_ir_dark_share": 0.5,
+            "max_ir_saturated_share": 0.7,
             "max_frame_age_ms": 200.0,
             "max_decision_age_ms": 300.0,
             "max_engine_ms": 250.0,
@@ -146,6 +159,8 @@ def test_the_written_form_is_stable() -> None:
             "hold_ms": 500.0,
             "min_face_iou": 0.2,
         },
+        "faces": "nearest",
+        "max_faces": 4,
     }
     assert json.loads(InputSpec.from_dict(SMALLEST[InputSpec]).to_json()) == {
         "schema_version": 1,
