@@ -13,6 +13,8 @@ from edgefas.benchmarks.forms import Form, make_forms, open_form
 from edgefas.benchmarks.latency import Latency, Subject, measure
 from edgefas.benchmarks.live_pipeline import measure_live
 from edgefas.benchmarks.memory import peak_mb
+from edgefas.benchmarks.openvino_form import check_scores
+from edgefas.engines.runtime.onnxruntime_engine import MODEL_FILE
 from edgefas.errors import EdgefasError, UsageError
 
 LIVE_SECONDS = 20.0
@@ -63,9 +65,19 @@ def benchmark_all(
             for form, row in zip(forms, rows[-len(forms) :], strict=True):
                 if row["error"] is None:
                     report(f"memory of {form.model}: {form.backend} {form.precision}")
-                    row["peak_rss_mb"] = round(peak_mb(form, count), 1)
-                    row["camera_to_decision_fps"] = _live_fps(form, camera, count)
+                    row |= _beyond_latency(form, camera, count)
     return rows
+
+
+def _beyond_latency(form: Form, camera: str | None, threads: int) -> dict[str, Any]:
+    """What processes of their own show; a failure is the row's note, and its latency stays."""
+    found: dict[str, Any] = {}
+    try:
+        found["peak_rss_mb"] = round(peak_mb(form, threads), 1)
+        found["camera_to_decision_fps"] = _live_fps(form, camera, threads)
+    except EdgefasError as error:
+        found["note"] = str(error)
+    return found
 
 
 def _identity(form: Form, threads: int) -> dict[str, Any]:
@@ -77,14 +89,20 @@ def _identity(form: Form, threads: int) -> dict[str, Any]:
         "bytes": form.bytes,
         "peak_rss_mb": None,
         "camera_to_decision_fps": None,
+        "score_difference": None,
+        "note": None,
     }
 
 
 def _measured(forms: Sequence[Form], threads: int, seconds: float) -> list[dict[str, Any]]:
     subjects: list[Subject | None] = []
     problems: list[str | None] = []
+    differences: list[float | None] = []
     for form in forms:
+        difference = None
         try:
+            if form.backend == "openvino":  # no backend of ours: nothing else holds its scores against anything
+                difference = check_scores(Path(form.file), form.precision, threads).max_abs_difference
             subject: Subject | None = open_form(form, threads)
             assert subject is not None
             subject.run()
@@ -95,13 +113,14 @@ def _measured(forms: Sequence[Form], threads: int, seconds: float) -> list[dict[
             subject, problem = None, f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}"
         subjects.append(subject)
         problems.append(problem)
+        differences.append(difference)
     usable = [subject for subject in subjects if subject is not None]
     found = iter(measure(usable, seconds) if usable else [])
     rows = []
-    for subject, problem in zip(subjects, problems, strict=True):
+    for subject, problem, difference in zip(subjects, problems, differences, strict=True):
         latency = None if subject is None else next(found)
         energy = None if subject is None else jetson.energy_per_call_mj(subject.run, seconds)
-        rows.append({"error": problem, **_times(latency), "energy_mj": energy})
+        rows.append({"error": problem, **_times(latency), "energy_mj": energy, "score_difference": difference})
     return rows
 
 
@@ -119,7 +138,6 @@ def _size_of(forms: Sequence[Form]) -> tuple[int | None, int | None]:
     if graph is None or graph.endswith(".efas") or find_spec("onnx") is None:
         return None, None
     from edgefas.benchmarks.onnx_size import count_onnx
-    from edgefas.engines.runtime.onnxruntime_engine import MODEL_FILE
 
     path = Path(graph)
     return count_onnx(path / MODEL_FILE if path.is_dir() else path)
@@ -130,6 +148,8 @@ def _live_fps(form: Form, camera: str | None, threads: int) -> float | None:
     path = Path(form.file)
     if camera is None or form.backend == "openvino" or not path.exists():
         return None
+    if form.backend == "onnxruntime" and (path / MODEL_FILE).is_file():
+        path /= MODEL_FILE  # the folder's name stands for the TensorRT engine, where one was built of it
     return round(measure_live(camera, path, LIVE_SECONDS, threads).decisions_per_s, 2)
 
 

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from edgefas.benchmarks.latency import Subject
+from edgefas.benchmarks.openvino_form import openvino_call, openvino_files
 from edgefas.benchmarks.subjects import SEED, open_subject, random_inputs
+from edgefas.calibration.scale_table import ScaleTable
 from edgefas.contracts import InputSpec
 from edgefas.engines.runtime import load_engine
+from edgefas.engines.runtime.onnxruntime_engine import MODEL_FILE, WEIGHTS_FILE
 from edgefas.errors import UsageError, require
 
 SYMMETRIC, ASYMMETRIC = "int8", "int8 asymmetric"
@@ -48,6 +51,8 @@ def make_forms(name: str, work: Path, calibration: Path | None, report: Report) 
         UsageError: no such network or file.
     """
     path = Path(name)
+    if (path / MODEL_FILE).is_file():  # of `edgefas quantize`: an engine built of it is a form of its own
+        return [Form(path.name, "onnxruntime", "as it is", str(path), _size(path)), *_tensorrt(path.name, path)]
     if path.exists() and path.suffix not in (".safetensors", ".onnx"):
         return [Form(path.stem, "auto", "as it is", str(path), _size(path))]
     if path.suffix and not path.exists():
@@ -58,23 +63,26 @@ def make_forms(name: str, work: Path, calibration: Path | None, report: Report) 
     if path.suffix != ".onnx":
         report(f"exporting {label}")
         source = work / f"{label}.onnx"
-        spec = _export(name, source)
+        spec = export_source(name, source)
         forms.append(Form(label, "torch", "fp32", name, _size(path) if path.exists() else None))
     else:
         spec = load_engine(path, "onnxruntime").spec
     forms.append(Form(label, "onnxruntime", "fp32", str(source), _size(source)))
     if _is_quantised(source):
         return forms
-    frames = calibration or _noise(spec, work / f"{label}.npz")
+    frames = calibration or noise_set(spec, work / f"{label}.npz")
     for precision in (SYMMETRIC, ASYMMETRIC):
         report(f"quantising {label}: {precision}")
         folder = _quantised(source, frames, work / f"{label}-{precision.replace(' ', '-')}", precision)
         forms.append(Form(label, "onnxruntime", precision, str(folder), _size(folder)))
     if find_spec("openvino") is not None:
         report(f"rewriting {label} for OpenVINO")
+        from edgefas.engines.quantize import SCALES_FILE
+
+        scales = ScaleTable.from_json((work / f"{label}-int8" / SCALES_FILE).read_bytes())
         forms += [
             Form(label, "openvino", precision, str(file), _size(file))
-            for precision, file in _for_openvino(source, work / f"{label}-int8", work)
+            for precision, file in openvino_files(source, scales, work)
         ]
     forms += _tensorrt(label, path)
     return forms
@@ -89,12 +97,13 @@ def open_form(form: Form, threads: int) -> Subject:
     if form.backend in ("torch", "auto"):
         return open_subject(form.file, threads)
     if form.backend == "openvino":
-        return Subject(form.model, form.backend, _openvino_call(Path(form.file), threads), None, None)
+        return Subject(form.model, form.backend, openvino_call(Path(form.file), threads), None, None)
     engine = load_engine(form.file, form.backend, threads=threads)
     return Subject(form.model, form.backend, partial(engine.score, random_inputs(engine.spec)), None, None)
 
 
-def _export(name: str, path: Path) -> InputSpec:
+def export_source(name: str, path: Path) -> InputSpec:
+    """The float ONNX of a checkpoint or of an untrained network."""
     torch = require("torch", "export")
     from edgefas.engines.export import export_onnx
     from edgefas.models import create_model, load_checkpoint
@@ -119,7 +128,8 @@ def _settled(model: Any) -> Any:
     return model.eval()
 
 
-def _noise(spec: InputSpec, path: Path) -> Path:
+def noise_set(spec: InputSpec, path: Path) -> Path:
+    """A calibration set of noise."""
     rng = np.random.default_rng(SEED)
     frames = {m.value: rng.standard_normal((RANDOM_FRAMES, *spec.shape(m)), np.float32) for m in spec.modalities}
     np.savez(path, allow_pickle=False, **frames)
@@ -140,44 +150,6 @@ def _is_quantised(source: Path) -> bool:
     return any(node.op_type == "QuantizeLinear" for node in graph.node)
 
 
-def _for_openvino(source: Path, quantised: Path, work: Path) -> list[tuple[str, Path]]:
-    """OpenVINO has neither DeformConv nor our nodes: TensorRT's stock copies, with DeformConv as GridSample."""
-    import onnx
-
-    from edgefas.calibration.recipe import load_recipe
-    from edgefas.calibration.scale_table import ScaleTable
-    from edgefas.engines.lowering.grid_sample import deform_conv_to_grid_sample
-    from edgefas.engines.lowering.tensorrt import lower_tensorrt
-    from edgefas.engines.quantize import SCALES_FILE
-    from edgefas.engines.runtime.metadata import MODEL_NAME_KEY
-
-    model = onnx.load(source)
-    name = next(entry.value for entry in model.metadata_props if entry.key == MODEL_NAME_KEY)
-    scales = ScaleTable.from_json((quantised / SCALES_FILE).read_bytes())
-    made = []
-    for precision in ("fp32", "int8"):
-        lowered = lower_tensorrt(model, precision, "stock", scales, load_recipe(name))
-        file = work / f"{source.stem}-openvino-{precision}.onnx"
-        file.write_bytes(deform_conv_to_grid_sample(lowered).SerializeToString())
-        made.append((precision, file))
-    return made
-
-
-def _openvino_call(file: Path, threads: int) -> Callable[[], object]:
-    openvino = require("openvino", "cpu")
-    core = openvino.Core()
-    options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
-    # CPUs with bfloat16 would otherwise compute float layers in it: another precision than the row says
-    options["INFERENCE_PRECISION_HINT"] = "f32"
-    model = core.read_model(str(file))
-    rng = np.random.default_rng(SEED)
-    shapes = {port.any_name: [1, *(int(d.get_length()) for d in list(port.partial_shape)[1:])] for port in model.inputs}
-    model.reshape(shapes)
-    request = core.compile_model(model, "CPU", options).create_infer_request()
-    inputs = {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
-    return lambda: request.infer(inputs)
-
-
 def _tensorrt(label: str, path: Path) -> list[Form]:
     """The engine that `edgefas build` left for this very board, if there is one."""
     from edgefas.engines.runtime.plan import CURRENT, engines_folder
@@ -189,4 +161,7 @@ def _tensorrt(label: str, path: Path) -> list[Form]:
 
 
 def _size(path: Path) -> int:
+    """Of the files an engine needs: a folder of `edgefas quantize` holds copies for other machines, too."""
+    if (path / MODEL_FILE).is_file():
+        return sum(file.stat().st_size for file in (path / MODEL_FILE, path / WEIGHTS_FILE) if file.is_file())
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size

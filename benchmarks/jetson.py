@@ -153,7 +153,7 @@ def energy_per_call_mj(call: Callable[[], object], seconds: float, root: Path = 
 def trtexec_line(onnx: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """The command that times the same graph with TensorRT's own tool; transfers count, as in our latency.
 
-    TensorRT 11 knows no --stronglyTyped (all its networks are): leave it out there.
+    TensorRT 10 needs --stronglyTyped, else it takes the types of the file for wishes; 11 accepts it and does nothing.
     """
     text = ",".join(f"{name}:1x{'x'.join(map(str, shape))}" for name, shape in shapes.items())
     sides = " ".join(f"--{end}Shapes={text}" for end in ("min", "opt", "max"))

@@ -10,7 +10,8 @@ from typing import Any
 
 COLUMNS = (
     "model", "backend", "precision", "threads", "median_ms", "min_ms", "p90_ms", "p95_ms", "p99_ms", "samples", "fps",
-    "camera_to_decision_fps", "params", "macs", "flops", "bytes", "peak_rss_mb", "energy_mj", "error",
+    "camera_to_decision_fps", "params", "macs", "flops", "bytes", "peak_rss_mb", "energy_mj", "score_difference",
+    "error", "note",
 )  # fmt: skip
 BAR_PX, ROW_PX, LABEL_PX = 460, 22, 250
 COLOURS = ("#4269d0", "#efb118", "#6cc5b0", "#ff725c", "#a463f2")
@@ -45,15 +46,15 @@ def to_markdown(document: dict[str, Any]) -> str:
     for row in rows:
         name = f"| {row['model']} | {row['backend']} | {row['precision']} | {row['threads']} "
         if row["error"] is not None:
-            lines.append(f"{name}| cannot run | - | - | - | - | - |")
+            lines.append(f"{name}| failed | - | - | - | - | - |")
             continue
         mark = "**" if any(row is other for other in best) else ""
         size = "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:.2f}"
         memory = "-" if row["peak_rss_mb"] is None else f"{row['peak_rss_mb']:.0f}"
         times = f"| {mark}{row['median_ms']:.2f}{mark} | {row['min_ms']:.2f} | {row['p95_ms']:.2f} | {row['fps']:.1f} "
         lines.append(f"{name}{times}| {size} | {memory} |")
-    failed = [row for row in rows if row["error"] is not None]
-    lines += ["", *(f"- {r['model']}, {r['backend']} {r['precision']}: {r['error']}" for r in failed)] if failed else []
+    told = [(row, row["error"] or row.get("note")) for row in rows if row["error"] or row.get("note")]
+    lines += ["", *(f"- {r['model']}, {r['backend']} {r['precision']}: {text}" for r, text in told)] if told else []
     return "\n".join(lines) + "\n"
 
 

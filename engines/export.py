@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import onnx
 
 from edgefas.contracts import InputSpec
+from edgefas.engines.parity import Parity, ParityError, check_parity
 from edgefas.engines.runtime.metadata import INPUT_SPEC_KEY, MODEL_NAME_KEY, feature_name
 from edgefas.errors import EdgefasError, require
 from edgefas.files import FileWriteError, write_atomically
@@ -40,10 +40,7 @@ class ExportReport:
     path: Path
     opset: int
     nodes: int
-    max_abs_difference: float
-    """Largest |ONNX - torch| of any score, over `PARITY_SEEDS`."""
-    max_abs_score: float
-    """Largest |score| of torch on the same inputs: what the difference is to be compared with."""
+    parity: Parity
 
 
 def export_onnx(model: nn.Module, spec: InputSpec, name: str, path: Path, opset: int = 22) -> ExportReport:
@@ -72,11 +69,12 @@ def export_onnx(model: nn.Module, spec: InputSpec, name: str, path: Path, opset:
     _describe(onnx_model, spec, name)
     onnx.checker.check_model(onnx_model)
     data = onnx_model.SerializeToString()
-    difference, reach = _parity(model, data, spec)
-    if not difference <= 1e-3 * max(reach, 1.0):
-        raise ExportError(f"the ONNX file's scores differ from torch's by {difference:.2g}; it was not written")
+    try:
+        parity = check_parity(model, data, [random_inputs(spec, PARITY_BATCH, seed) for seed in PARITY_SEEDS])
+    except ParityError as error:
+        raise ExportError(f"{error}; {path} was not written") from error
     write_atomically(path, data)
-    return ExportReport(path, opset, len(onnx_model.graph.node), difference, reach)
+    return ExportReport(path, opset, len(onnx_model.graph.node), parity)
 
 
 def random_inputs(spec: InputSpec, batch: int, seed: int) -> dict[str, F32]:
@@ -157,22 +155,3 @@ def _describe(model: onnx.ModelProto, spec: InputSpec, name: str) -> None:
     model.ir_version = IR_VERSION
     model.producer_name = "edgefas"
     onnx.helper.set_model_props(model, {INPUT_SPEC_KEY: spec.to_json(), MODEL_NAME_KEY: name})
-
-
-def _parity(model: nn.Module, data: bytes, spec: InputSpec) -> tuple[float, float]:
-    """(largest difference of scores, largest score) between torch and ONNX Runtime."""
-    import onnxruntime as ort
-    import torch
-
-    session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
-
-    def scores(inputs: Mapping[str, F32]) -> tuple[F32, F32]:
-        with torch.inference_mode():
-            expected = model(**{key: torch.from_numpy(array) for key, array in inputs.items()}).numpy()
-        return session.run(["score"], dict(inputs))[0], expected
-
-    pairs = [scores(random_inputs(spec, PARITY_BATCH, seed)) for seed in PARITY_SEEDS]
-    if any(got.shape != expected.shape or expected.ndim != 1 for got, expected in pairs):
-        raise ExportError(f"the network must give scores of shape (N,), it gives {pairs[0][1].shape}")
-    difference = max(float(np.abs(got - expected).max()) for got, expected in pairs)
-    return difference, max(float(np.abs(expected).max()) for _, expected in pairs)

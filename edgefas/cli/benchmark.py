@@ -132,8 +132,8 @@ def _print_all(document: dict[str, Any]) -> None:
         size = f"{_scaled(own[0]['params'], 1e6)} M parameters, {_scaled(own[0]['macs'], 1e9)} GMACs"
         results.print(_table_of(own, best, f"{model}: {size}; ms, batch 1"))
     for row in rows:
-        if row["error"] is not None:
-            text = f"{row['model']}, {row['backend']} {row['precision']}: {row['error']}"
+        if row["error"] or row["note"]:
+            text = f"{row['model']}, {row['backend']} {row['precision']}: {row['error'] or row['note']}"
             errors.print(text, markup=False, highlight=False)
     if document["jetson_after"] is not None:
         results.print_json(data=document["jetson_after"])
@@ -150,7 +150,7 @@ def _table_of(rows: list[dict[str, Any]], best: list[dict[str, Any]], title: str
     for row in rows:
         form = f"{row['backend']} {row['precision']}"
         if row["error"] is not None:
-            table.add_row(form, str(row["threads"]), "cannot run")
+            table.add_row(form, str(row["threads"]), "failed")
             continue
         cells = [f"{row['median_ms']:.2f}", f"{row['p95_ms']:.2f}", f"{row['fps']:.1f}"]
         if live:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgefas.engines.compare import FirstDifference
     from edgefas.engines.runtime import Engine
 
-KINDS = "a .safetensors checkpoint, .onnx, folder of `edgefas quantize`, or bundle"
+KINDS = "a .safetensors checkpoint, .onnx, folder of `edgefas quantize` or `edgefas build`, or bundle"
 
 
 def command(
@@ -43,9 +43,12 @@ def command(
         frames = random_inputs(spec, count, seed) if inputs is None else load_frames(inputs, spec)
         scores = compare_engines(first, second, frames, threshold)
         same_spec = spec == second.spec
+        backends = (first.backend, second.backend)
     found: FirstDifference | None = None
     note = None
-    if layers and scores.max_abs > 0:
+    if layers and scores.max_abs > 0 and "tensorrt" in backends:
+        note = "layers were not compared: the inside of an engine of tensorrt cannot be read out"
+    elif layers and scores.max_abs > 0:
         with errors.status("bisecting"), graph_file(a) as file_a, graph_file(b) as file_b:
             if file_a is None or file_b is None:
                 note = "layers were not compared: not both hold an ONNX graph"
@@ -60,6 +63,7 @@ def command(
             {
                 "a": str(a),
                 "b": str(b),
+                "backends": backends,
                 "inputs": source,
                 "threshold": threshold,
                 "same_input_spec": same_spec,
@@ -70,7 +74,7 @@ def command(
             }
         )
     else:
-        _print(a, b, source, threshold, asdict(scores), layer_tolerance, found, note)
+        _print(a, b, backends, source, threshold, asdict(scores), layer_tolerance, found, note)
     if not same_spec:
         errors.print("the two InputSpecs differ: camera pictures would be prepared differently", markup=False)
     if (atol is not None and scores.max_abs > atol) or (flips is not None and scores.flips > flips):
@@ -100,6 +104,7 @@ def _finite(found: FirstDifference) -> dict[str, object]:
 def _print(
     a: Path,
     b: Path,
+    backends: tuple[str, str],
     source: str,
     threshold: float,
     scores: dict[str, float | None],
@@ -111,6 +116,7 @@ def _print(
 
     table = Table("scores (log-odds)", title=f"{b} against {a}")
     table.add_column("", justify="right")
+    table.add_row("run by", " and ".join(dict.fromkeys(backends)))
     table.add_row("inputs", f"{scores['frames']} ({source})")
     for label, key in (("max |Δ|", "max_abs"), ("mean |Δ|", "mean_abs"), ("p99 |Δ|", "p99_abs")):
         table.add_row(label, f"{scores[key]:.3g}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -41,15 +42,17 @@ def command(
                 "path": str(report.path),
                 "opset": report.opset,
                 "nodes": report.nodes,
-                "max_abs_difference": report.max_abs_difference,
-                "max_abs_score": report.max_abs_score,
+                **asdict(report.parity),
                 "trained": model is None,
             }
         )
         return
+    parity = report.parity
+    left_out = f"; {parity.undetermined} scores that float32 does not determine were left out"
     results.print(
         f"{report.path}: opset {report.opset}, {report.nodes} nodes; scores differ from torch's by at most "
-        f"{report.max_abs_difference:.1e} (scores reach {report.max_abs_score:.2g})\n"
+        f"{parity.max_abs_difference:.1e} (scores reach {parity.max_abs_score:.2g})"
+        f"{left_out if parity.undetermined else ''}\n"
         f"next: edgefas quantize {report.path} --calibration FRAMES.npz -o {out.with_suffix('')}-int8",
         highlight=False,
     )

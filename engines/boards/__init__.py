@@ -1,7 +1,7 @@
 """Jetson boards: what each can do, which software runs on it, and where that is written.
 
-One YAML file per board. The figures were neither measured here nor checked against the maker's pages, which could not
-be opened; `sources` names the pages to check them on.
+One YAML file per board. Nothing was measured here. What was checked, and against what, is in docs/boards.md; `sources`
+names the maker's pages, most of which could not be opened in full.
 """
 
 from __future__ import annotations

@@ -10,10 +10,9 @@ import onnx
 from onnx import TensorProto
 
 from edgefas.engines.lowering.grid_sample import deform_conv_to_grid_sample
-from edgefas.engines.runtime.onnxruntime_engine import GRID_SAMPLE_FILE, MODEL_FILE
+from edgefas.engines.runtime.onnxruntime_engine import GRID_SAMPLE_FILE, MODEL_FILE, WEIGHTS_FILE
 from edgefas.files import write_atomically
 
-WEIGHTS_FILE = "weights.bin"
 EXTERNAL_FROM_BYTES = 256
 """Below, naming the place takes as much room as the constant."""
 ALIGNMENT = 16

@@ -13,6 +13,8 @@ from edgefas.errors import require
 MODEL_FILE = "model.onnx"
 GRID_SAMPLE_FILE = "model.gridsample.onnx"
 """The same network for ONNX Runtime < 1.25, which has no DeformConv kernel."""
+WEIGHTS_FILE = "weights.bin"
+"""The constants of both."""
 
 
 class OnnxRuntimeEngine(Engine):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import helper, numpy_helper
 
+from edgefas.calibration.recipe import Recipe
 from edgefas.calibration.scale_table import ScaleTable
 from edgefas.engines.lowering.graph import source_sha256
+from edgefas.engines.lowering.reference import for_cpu, needs_reference
 from edgefas.ops.onnx import bte_function_body
 from tests.engines.graphs import TWO_SPEC
 
 CHANNELS = 8
+RECIPE = Recipe(quantize=("Conv", "Gemm", "Add", "Concat"))
 
 
 def plugin_net(gain: float = 1.0) -> onnx.ModelProto:
@@ -138,3 +142,12 @@ def table(model: onnx.ModelProto, reach: float = 8.0) -> ScaleTable:
     names = {name for node in model.graph.node for name in [*node.input, *node.output] if name}
     absmax = dict.fromkeys(sorted(names), reach)
     return ScaleTable(source_sha256=source_sha256(model), method="minmax", frames=1, absmax=absmax)
+
+
+def run(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """As a CPU can run it: no fusion, no reordering."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    data = (for_cpu(model) if needs_reference(model) else model).SerializeToString()
+    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"]).run(None, inputs)[0]

@@ -28,7 +28,7 @@ from edgefas.engines.runtime.branches import OnnxRuntimePart, load_branches, ope
 from edgefas.models import create_model
 from tests.engines.graphs import TWO_SPEC, saved, small_net
 from tests.engines.plugin_net import faces, plugin_net, table
-from tests.engines.test_lower_tensorrt import run as run_reference
+from tests.engines.plugin_net import run as run_reference
 
 RECIPE = Recipe(quantize=("Conv", "Gemm", "Add"))
 PARTS = ("ir", "depth", "fusion")

@@ -9,11 +9,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from edgefas.benchmarks.onnx_size import count_onnx
 from edgefas.cli.main import run
 from edgefas.contracts import BoxCrop, DepthInput, InputSpec, IRInput
+from edgefas.engines import export
 from edgefas.engines.export import ExportError, export_onnx, random_inputs
 from edgefas.engines.runtime import load_engine
 from edgefas.files import FileWriteError
@@ -54,7 +56,7 @@ def network() -> nn.Module:
 def exported(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export") / "small.onnx"
     report = export_onnx(network, SPEC, "small", path)
-    assert report.max_abs_difference < 1e-5
+    assert report.parity.max_abs_difference < 1e-5
     return path
 
 
@@ -100,6 +102,26 @@ class TwoColumns(nn.Module):
 def test_network_without_one_score_per_face_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"shape \(N,\)"):
         export_onnx(TwoColumns(), SPEC, "two", tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_file_is_not_written(network: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The axes of DCNv2's offsets swapped, as a wrong translation would."""
+    simplified = export._simplified
+
+    def swapped(model: onnx.ModelProto) -> onnx.ModelProto:
+        done = simplified(model)
+        offset = next(n for n in done.graph.node if n.op_type == "DeformConv").input[2]
+        weights = next(n for n in done.graph.node if n.output[0] == offset).input[1:]
+        for tensor in done.graph.initializer:
+            if tensor.name in weights:
+                array = numpy_helper.to_array(tensor)
+                tensor.CopyFrom(numpy_helper.from_array(array[np.arange(18) ^ 1].copy(), tensor.name))
+        return done
+
+    monkeypatch.setattr(export, "_simplified", swapped)
+    with pytest.raises(ExportError, match=r"scores differ from torch's by .*; .*m.onnx was not written"):
+        export_onnx(network, SPEC, "small", tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
 
 

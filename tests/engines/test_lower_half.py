@@ -17,8 +17,7 @@ from edgefas.engines.lowering.tensorrt import lower_tensorrt
 from edgefas.engines.precision import PLUGINS, PRECISIONS
 from edgefas.engines.runtime import load_engine
 from tests.engines.graphs import saved
-from tests.engines.plugin_net import faces, plugin_net, table
-from tests.engines.test_lower_tensorrt import RECIPE, run
+from tests.engines.plugin_net import RECIPE, faces, plugin_net, run, table
 
 
 @pytest.fixture(scope="module")

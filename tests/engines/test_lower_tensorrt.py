@@ -1,4 +1,4 @@
-"""The TensorRT lowering: its placement by rule, its arithmetic against numpy, its forms against each other.
+"""The TensorRT lowering: its forms against each other and the source, its own nodes, what it refuses.
 
 Nothing here runs TensorRT: no GPU is at hand. What is checked is the file, and what ONNX Runtime computes from it.
 """
@@ -7,32 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgefas.calibration.ranges import collect_ranges
-from edgefas.calibration.recipe import Recipe
 from edgefas.calibration.scale_table import ScaleTable, ScaleTableError
-from edgefas.engines.lowering.graph import LoweringError, attributes_of, consumers, producers
-from edgefas.engines.lowering.qdq import stored_scales
-from edgefas.engines.lowering.reference import for_cpu, needs_reference
+from edgefas.engines.lowering.graph import LoweringError, attributes_of
 from edgefas.engines.lowering.tensorrt import lower_tensorrt
 from edgefas.engines.precision import PLUGINS, PRECISIONS
-from tests.engines.graphs import deform_net, noise, saved, small_net
-from tests.engines.plugin_net import faces, plugin_net, table
-from tests.engines.test_lower_ort import conv
-
-RECIPE = Recipe(quantize=("Conv", "Gemm", "Add", "Concat"))
-
-
-def run(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """As a CPU can run it: no fusion, no reordering."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    data = (for_cpu(model) if needs_reference(model) else model).SerializeToString()
-    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"]).run(None, inputs)[0]
+from tests.engines.graphs import deform_net, saved, small_net
+from tests.engines.plugin_net import RECIPE, faces, plugin_net, run, table
 
 
 @pytest.fixture(scope="module")
@@ -160,197 +144,6 @@ def test_uneven_axes_are_for_our_plugin_alone() -> None:
 def test_one_sided_padding_is_refused(plugins: str) -> None:
     with pytest.raises(LoweringError, match=r"pads \[1, 1, 0, 0\]"):
         lower_tensorrt(changed_deform(pads=[1, 1, 0, 0]), "fp32", plugins)
-
-
-# Placement.
-
-
-@pytest.mark.parametrize("plugins", PLUGINS)
-def test_quantised_tensors_are_exactly_these(source: onnx.ModelProto, plugins: str) -> None:
-    graph = lower_tensorrt(source, "int8", plugins, table(source), RECIPE).graph
-    quantised = {node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
-    inputs_of_convolutions = {"ir", "x", "variance", "clipped", "residual"}
-    inputs_of_convolutions |= {"depth", "d", "first_relu", "d1", "main1_relu"}
-    assert quantised == inputs_of_convolutions | {"pooled", "down"}, "`down`: the shorter branch of the second sum"
-
-
-def test_residual_sums_have_one_quantised_branch(source: onnx.ModelProto) -> None:
-    graph = lower_tensorrt(source, "int8", "stock", table(source), RECIPE).graph
-    adds = {node.output[0]: list(node.input) for node in graph.node if node.op_type == "Add"}
-    assert adds["residual"] == ["x_dequantized", "mix"]
-    assert adds["sum1"] == ["second", "d_dequantized"]
-    assert adds["sum2"] == ["main2", "down_dequantized"], "the longer branch takes the sum in"
-    assert adds["mixed"] == ["weighed1", "weighed2"], "no convolution can take this one in"
-
-
-def test_nothing_stands_beside_plugins_or_inside_a_fusion(source: onnx.ModelProto) -> None:
-    graph = lower_tensorrt(source, "int8", "own", table(source), RECIPE).graph
-    made_by, users = producers(graph.node), consumers(graph.node)
-    for node in graph.node:
-        if node.op_type in ("EdgefasBTE", "EdgefasDCNv2"):
-            before = [made_by[name].op_type for name in node.input if name in made_by]
-            after = [user.op_type for user in users[node.output[0]]]
-            assert not {"DequantizeLinear", "QuantizeLinear"} & {*before, *after}
-        if node.op_type in ("Relu", "Clip"):
-            assert made_by[node.input[0]].op_type not in ("DequantizeLinear", "QuantizeLinear")
-    head = next(node for node in graph.node if "head.weight" in node.input)
-    assert list(head.input) == ["hidden_relu", "head.weight", "head.bias"]
-
-
-def test_a_layer_that_reads_a_plugin_stays_float(source: onnx.ModelProto) -> None:
-    model = onnx.ModelProto()
-    model.CopyFrom(source)
-    for node in model.graph.node:  # BTE directly before the last convolution of its branch
-        if list(node.output) == ["residual"]:
-            node.output[0] = "sum"
-    at = next(i for i, node in enumerate(model.graph.node) if list(node.output) == ["ir_last"])
-    between = helper.make_node("EdgefasBTE", ["sum", "alpha"], ["residual"], "between", domain="edgefas")
-    model.graph.node.insert(at, between)
-    graph = lower_tensorrt(model, "int8", "own", table(model), RECIPE).graph
-    last = next(node for node in graph.node if node.output[0] == "ir_last")
-    assert list(last.input) == ["residual", "ir.last.weight"]
-
-
-def test_weights_are_stored_as_int8_per_output_channel(source: onnx.ModelProto) -> None:
-    graph = lower_tensorrt(source, "int8", "stock", table(source), RECIPE).graph
-    made_by = producers(graph.node)
-    constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-    given = {t.name: numpy_helper.to_array(t) for t in source.graph.initializer}
-    found = 0
-    for node in graph.node:
-        if node.op_type in ("Conv", "Gemm") and node.input[1] in made_by:
-            dequantize = made_by[node.input[1]]
-            integers, step, zero = (constants[name] for name in dequantize.input)
-            name = node.input[1].removesuffix("_dequantized")
-            assert integers.dtype == zero.dtype == np.int8
-            assert step.shape == zero.shape == (integers.shape[0],)
-            assert not zero.any()
-            assert np.abs(integers).max() == 127
-            assert attributes_of(dequantize)["axis"] == 0
-            back = integers * step.reshape(-1, *[1] * (integers.ndim - 1))
-            assert np.abs(back - given[name]).max() <= step.max() / 2 * 1.001
-            found += 1
-    assert found == 13, "12 convolutions and the hidden layer"
-
-
-def test_bias_stays_float(source: onnx.ModelProto) -> None:
-    graph = lower_tensorrt(source, "int8", "stock", table(source), RECIPE).graph
-    stem = next(node for node in graph.node if node.output[0] == "ir_stem")
-    assert stem.input[2] == "ir.stem.bias"
-
-
-# Arithmetic.
-
-
-def half(value: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return value.astype(np.float16).astype(np.float64)
-
-
-def transcribed(weights: dict[str, np.ndarray], absmax: dict[str, float] | None, x: np.ndarray, fp16: bool):
-    """`small_net` under TensorRT's placement in float64, from the definition; absmax None leaves INT8 out."""
-    exact = half if fp16 else lambda value: value
-
-    def up(step: np.ndarray) -> np.ndarray:
-        rounded = step.astype(np.float16)
-        return np.where(rounded < step, np.nextafter(rounded, np.float16(9)), rounded).astype(np.float64)
-
-    def fake(value: np.ndarray, tensor: str) -> np.ndarray:
-        if absmax is None:
-            return value
-        step = np.array(absmax[tensor] / 127)
-        step = up(step) if fp16 else step
-        return np.clip(np.rint(value / step), -128, 127) * step
-
-    def weight(name: str) -> np.ndarray:
-        w = weights[name].astype(np.float64)
-        if absmax is None:
-            return exact(w)
-        step = np.abs(w).max(axis=(1, 2, 3), keepdims=True) / 127
-        step = up(step) if fp16 else step
-        return np.rint(w / step).clip(-127, 127) * step
-
-    bias = {name: exact(weights[f"{name}.bias"].astype(np.float64))[:, None, None] for name in ("stem", "deep")}
-    x = exact(x)
-    stem = np.maximum(exact(conv(fake(x, "ir"), weight("stem.weight")) + bias["stem"]), 0)
-    stem_int8 = fake(stem, "stem_relu")
-    deep = np.clip(exact(conv(stem_int8, weight("deep.weight"), 8) + bias["deep"]), 0, 6)
-    total = exact(stem_int8 + exact(conv(fake(deep, "deep_clip"), weight("mix.weight"))))
-    pooled = total.reshape(*total.shape[:2], 8, 2, 8, 2).max(axis=(3, 5))
-    last = exact(conv(fake(pooled, "pooled"), weight("last.weight")))
-    mean = exact(last.mean(axis=(2, 3)))
-    return exact(mean @ exact(weights["head.weight"].T.astype(np.float64)) + exact(weights["head.bias"]))[:, 0]
-
-
-@pytest.fixture(scope="module")
-def small() -> tuple[onnx.ModelProto, ScaleTable, dict[str, np.ndarray]]:
-    model = small_net()
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    return model, table(model, 5.0), weights
-
-
-# Where a value lies on the edge between two steps, float32 and float64 may fall to different sides: far less than one
-# step of one pixel. Half adds roundings of its own.
-TOLERANCES = {"int8": 5e-3, "fp16": 5e-3, "int8+fp16": 1e-2}
-
-
-@pytest.mark.parametrize("precision", TOLERANCES)
-def test_matches_numpy_transcription(
-    small: tuple[onnx.ModelProto, ScaleTable, dict[str, np.ndarray]], precision: str
-) -> None:
-    model, scales, weights = small
-    x = noise(16, 99)["ir"].astype(np.float64)
-    absmax = scales.absmax if "int8" in precision else None
-    expected = transcribed(weights, absmax, x, precision.endswith("fp16"))
-    got = run(lower_tensorrt(model, precision, "stock", scales, Recipe()), noise(16, 99))
-    assert np.abs(got - expected).max() < TOLERANCES[precision]
-    if "int8" in precision:
-        assert np.abs(got - run(model, noise(16, 99))).max() > 2 * TOLERANCES[precision], "else this test is blind"
-
-
-@pytest.mark.parametrize("tensor", ["ir", "stem_relu", "deep_clip", "pooled"])
-def test_doubled_scale_is_noticed(
-    small: tuple[onnx.ModelProto, ScaleTable, dict[str, np.ndarray]], tensor: str
-) -> None:
-    model, scales, weights = small
-    wrong = scales.model_copy(update={"absmax": scales.absmax | {tensor: 10.0}})
-    expected = transcribed(weights, scales.absmax, noise(16, 99)["ir"].astype(np.float64), False)
-    got = run(lower_tensorrt(model, "int8", "stock", wrong, Recipe()), noise(16, 99))
-    assert np.abs(got - expected).max() > TOLERANCES["int8"]
-
-
-def as_uint8_zero_point_128(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same steps in ONNX Runtime's encoding: the activations' zero point 0 of int8 becomes 128 of uint8."""
-    changed = onnx.ModelProto()
-    changed.CopyFrom(model)
-    for tensor in changed.graph.initializer:
-        if tensor.name == "int8_zero":
-            tensor.CopyFrom(numpy_helper.from_array(np.array(128, np.uint8), tensor.name))
-    return changed
-
-
-def test_reencoded_activations_are_bit_equal(source: onnx.ModelProto, scales: ScaleTable) -> None:
-    lowered = lower_tensorrt(source, "int8", "stock", scales, RECIPE)
-    unsigned = as_uint8_zero_point_128(lowered)
-    assert lowered.SerializeToString() != unsigned.SerializeToString()
-    for seed in range(5):
-        np.testing.assert_array_equal(run(lowered, faces(4, seed)), run(unsigned, faces(4, seed)))
-
-
-@pytest.mark.parametrize("step", [1e-9, 3.3e-6, 7.77e-4, 0.1, 3.0, 515.0])
-def test_half_scales_clip_nothing(step: float) -> None:
-    (stored,) = stored_scales(np.array([step]), True, "x")
-    assert np.float16(stored) == stored
-    assert stored >= step
-    assert stored - step <= max(step * 2**-10, 2**-24), "one step of half at most"
-
-
-def test_scale_beyond_half_is_refused() -> None:
-    with pytest.raises(LoweringError, match=r"tensor 'x' reaches 6.6.*half ends at 65504"):
-        stored_scales(np.array(520.0), True, "tensor 'x'")
-
-
-# Refusals.
 
 
 @pytest.mark.parametrize(

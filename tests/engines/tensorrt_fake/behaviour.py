@@ -231,7 +231,7 @@ class Runtime:
             d["log"].log(d["trt"].ILogger.Severity.ERROR, f"Serialization assertion failed {missing}")
             return None
         model = onnx.load_from_string(data[len(MAGIC) :].split(b"\n", 1)[1])
-        return new(d["trt"], "ICudaEngine", model=model, header=header, session=session(model))
+        return new(d["trt"], "ICudaEngine", model=model, header=header, session=session(model, d["trt"].gpu.plugin_bug))
 
 
 class ICudaEngine:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.engines.tensorrt_fake.own_nodes import Bug
+
 Work = Callable[[], None]
 
 
@@ -36,6 +38,8 @@ class Gpu:
         """sha256 of an ONNX file -> what a run of its plan takes; 50 ms otherwise."""
         self.score_offset: dict[str, float] = {}
         """sha256 of an ONNX file -> what its plan's scores are off by."""
+        self.plugin_bug: Bug | None = None
+        """What the own plugin does wrong in plans deserialised from now on."""
         self.refuse_build = False
         self.refuse_capture = False
         self.builds = 0
