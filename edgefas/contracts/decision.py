@@ -33,6 +33,12 @@ class Reason(str, Enum):
     ENGINE_FAILED = "engine_failed"
     SCORE_NOT_FINITE = "score_not_finite"
     CAMERA_CHANGED = "camera_changed"
+    CAMERA_UNTRUSTED = "camera_untrusted"
+    CHALLENGE_FAILED = "challenge_failed"
+    CHALLENGE_PENDING = "challenge_pending"
+    CLOCK_JUMPED = "clock_jumped"
+    FRAME_FROZEN = "frame_frozen"
+    FRAME_LOOPED = "frame_looped"
 
 
 _SCORED = {

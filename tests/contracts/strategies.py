@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from edgefas.contracts import (
     BoxCrop,
+    CameraPin,
     Contract,
     Decision,
     DepthInput,
@@ -19,6 +20,7 @@ from edgefas.contracts import (
     QualityGates,
     Reason,
     RGBInput,
+    TamperRule,
     TemporalRule,
     Verdict,
 )
@@ -58,7 +60,12 @@ gates = (
     .filter(lambda values: values["min_distance_mm"] < values["max_distance_mm"])
     .map(lambda values: QualityGates(**values))
 )
-policies = instances(Policy, gates=gates, temporal=instances(TemporalRule))
+tamper_rules = (
+    fields(TamperRule, camera=st.none() | instances(CameraPin))
+    .filter(lambda values: values["challenge_every_s"] <= values["challenge_valid_s"])
+    .map(lambda values: TamperRule(**values))
+)
+policies = instances(Policy, gates=gates, temporal=instances(TemporalRule), tamper=tamper_rules)
 face_boxes = instances(FaceBox)
 undecided = st.builds(
     Decision,

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from edgefas.contracts import (
     BoxCrop,
+    CameraPin,
     Contract,
     ContractError,
     Decision,
@@ -26,6 +27,7 @@ from edgefas.contracts import (
     QualityGates,
     Reason,
     RGBInput,
+    TamperRule,
     TemporalRule,
     Verdict,
 )
@@ -33,6 +35,7 @@ from tests.contracts.strategies import decisions, face_boxes, input_specs, polic
 
 SMALLEST: dict[type[Contract], dict[str, Any]] = {
     BoxCrop: {"scale": 1.5},
+    CameraPin: {"serial": "0123"},
     Decision: {"verdict": "no_decision", "reason": "no_face"},
     DepthInput: {"height_px": 112, "width_px": 112},
     FaceBox: {"x_px": 1, "y_px": 2, "width_px": 30, "height_px": 40, "median_z_mm": 500},
@@ -42,6 +45,7 @@ SMALLEST: dict[type[Contract], dict[str, Any]] = {
     Policy: {},
     QualityGates: {},
     RGBInput: {"height_px": 112, "width_px": 112},
+    TamperRule: {},
     TemporalRule: {},
 }
 
