@@ -140,6 +140,10 @@ class SimulatedSource(CameraSource):
         """See `CameraSource.stats`."""
         return self._source.stats()
 
+    def set_emitter(self, on: bool) -> bool:
+        """See `CameraSource.set_emitter`; what is pushed from now on obeys."""
+        return self._source.set_emitter(on)
+
     def close(self) -> None:
         """See `CameraSource.close`."""
         self._stack.close()
@@ -205,14 +209,15 @@ class SimulatedSource(CameraSource):
             except (EOFError, OSError):  # the child has ended, or we are closing
                 return
             frame, exposures = self._clip[due.index], self._exposures[due.index]
+            lit = due.lit and self._camera.emitter_enabled
             self._camera.push(
                 due.number,
                 due.device_ns,
                 depth=frame["depth"],
-                ir=frame["ir_lit"] if due.lit else frame["ir_unlit"],
+                ir=frame["ir_lit"] if lit else frame["ir_unlit"],
                 color=frame["color"],
-                lit=due.lit,
-                exposure=exposures.lit if due.lit else exposures.unlit,
+                lit=lit,
+                exposure=exposures.lit if lit else exposures.unlit,
             )
 
     def _stop_pushing(self) -> None:

@@ -62,6 +62,18 @@ class CameraSource(ABC):
     def stats(self) -> SourceStats:
         """Counts so far."""
 
+    def set_emitter(self, on: bool) -> bool:
+        """Switch the infrared projector off, or let it work again (lit, or alternating as before), while streaming.
+
+        Safe from any thread. It takes a few frames to show: frames taken and queued before it still arrive, so count
+        frames of a later `device_ns`, not calls to `read`. A restarted camera begins with its projector on.
+
+        Returns:
+            True when the camera took it; False when there is no projector to switch (recordings, folders, webcams),
+            or the camera refused or is being restarted: nothing has changed then.
+        """
+        return False
+
     @abstractmethod
     def close(self) -> None:
         """Release the camera; safe to call twice, and never hangs."""

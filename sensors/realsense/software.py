@@ -58,6 +58,7 @@ class SoftwareD435:
         self._stereo.add_read_only_option(rs.option.depth_units, depth_scale_m)
         self._stereo.add_read_only_option(rs.option.stereo_baseline, calibration.baseline_mm)
         self._stereo.add_read_only_option(rs.option.emitter_on_off, float(alternating))
+        self._stereo.add_option(rs.option.emitter_enabled, _range(rs, 0.0, 1.0, default=1.0), True)
         depth, color = to_rs_intrinsics(calibration.depth), to_rs_intrinsics(calibration.color)
         self._depth_profile = self._stereo.add_video_stream(
             self._stream(rs.stream.depth, 0, 1, rs.format.z16, 2, fps, depth), True
@@ -72,6 +73,11 @@ class SoftwareD435:
         self._depth_profile.register_extrinsics_to(self._ir_profile, to_rs_extrinsics(Extrinsics()))
         self._device.create_matcher(rs.matchers.dlr_c)  # pairs by frame number, as a D400 does
         self._device.add_to(bus.context)
+
+    @property
+    def emitter_enabled(self) -> bool:
+        """What the user of the camera has set; whoever pushes pictures should obey it."""
+        return bool(self._stereo.get_option(self._rs.option.emitter_enabled))
 
     def push(
         self,
@@ -119,3 +125,9 @@ class SoftwareD435:
         if profile is self._depth_profile:
             frame.depth_units = self._depth_scale_m
         return frame
+
+
+def _range(rs: Any, low: float, high: float, *, default: float) -> Any:
+    values = rs.option_range()
+    values.min, values.max, values.step, values.default = low, high, 1.0, default
+    return values

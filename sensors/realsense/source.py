@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgefas.sensors.frame import Frame
+from edgefas.sensors.realsense.emitter import switch_emitter
 from edgefas.sensors.realsense.moments import MomentBuilder
 from edgefas.sensors.source import CameraError, CameraLost, CameraSource, CameraTimeout, EndOfStream, SourceStats
 
@@ -94,6 +95,11 @@ class RealSenseSource(CameraSource):
     def stats(self) -> SourceStats:
         """See `CameraSource.stats`."""
         return SourceStats(**self._counts)
+
+    def set_emitter(self, on: bool) -> bool:
+        """See `CameraSource.set_emitter`."""
+        running = self._running
+        return running is not None and switch_emitter(running.profile.get_device(), on)
 
     def close(self) -> None:
         """See `CameraSource.close`."""

@@ -277,3 +277,14 @@ def test_a_camera_that_cannot_alternate_says_so():
     assert camera.serial == "SOFT1"
     with pytest.raises(CameraError, match="emitter_on_off is fixed at 0, 1 is needed"):
         open_camera(emitter="alternate", size_px=SIZE, color_size_px=SIZE, context=bus.context)
+
+
+def test_the_emitter_can_be_switched_while_streaming():
+    with soft_rig() as rig:
+        assert rig.camera.emitter_enabled
+        rig.push(1)
+        assert rig.source.set_emitter(False)
+        assert not rig.camera.emitter_enabled
+        assert rig.source.set_emitter(True)
+        assert rig.camera.emitter_enabled
+    assert not rig.source.set_emitter(False)  # closed

@@ -201,3 +201,8 @@ def test_a_folder_named_like_a_recording(tmp_path):
     os.mkdir(tmp_path / "a.db3")
     with pytest.raises(CameraError, match=r"cannot read .*: Is a directory"):
         open_recording(tmp_path / "a.db3")
+
+
+def test_a_recording_has_no_emitter_to_switch(recording):
+    with open_source(str(recording[0])) as source:
+        assert not source.set_emitter(False)

@@ -137,3 +137,19 @@ def test_the_default_is_the_simulator():
     assert np.array_equal(got.depth, rendered.depth)
     assert got.camera == rendered.camera
     assert got.calibration.depth.fx_px == pytest.approx(rendered.calibration.depth.fx_px)
+
+
+@pytest.mark.parametrize("emitter", ["on", "alternate"])
+def test_a_switched_off_emitter_shows_in_the_frames_and_comes_back(emitter):
+    with SimulatedSource("noise", render=render_moment, frames=3, emitter=emitter) as source:
+        assert wait_until(lambda: source.read(20).ir_lit is not None)
+        assert source.set_emitter(False)
+        assert wait_until(lambda: source.read(20).ir_lit is None)
+        dark = [source.read(20) for _ in range(4)]
+        assert source.set_emitter(True)
+        assert wait_until(lambda: source.read(20).ir_lit is not None)
+    assert all(frame.ir_lit is None for frame in dark)
+    per_frame = 2 if emitter == "alternate" else 1
+    for frame in dark:
+        index = _expected_index((frame.number + per_frame - 1) // per_frame, 3)
+        assert np.array_equal(frame.ir_unlit, render_moment("noise", index).ir_unlit)
