@@ -26,7 +26,7 @@ from pydantic import Field
 
 from edgefas.contracts.base import Contract, ContractError
 from edgefas.sensors.frame import Calibration, Clock, Exposure, Frame
-from edgefas.sensors.source import CameraError, CameraSource, EndOfStream, SourceStats
+from edgefas.sensors.source import CameraError, CameraIdentity, CameraSource, EndOfStream, SourceStats
 
 STREAMS = ("color", "ir_lit", "ir_unlit", "depth")
 _DTYPES = {"color": np.uint8, "ir_lit": np.uint8, "ir_unlit": np.uint8, "depth": np.uint16}
@@ -107,6 +107,10 @@ class FolderSource(CameraSource):
     def stats(self) -> SourceStats:
         """See `CameraSource.stats`."""
         return SourceStats(delivered=self._delivered)
+
+    def identity(self) -> CameraIdentity:
+        """See `CameraSource.identity`."""
+        return CameraIdentity(serial=self._camera.camera, driver="folder")
 
     def close(self) -> None:
         """See `CameraSource.close`."""

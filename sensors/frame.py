@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,19 @@ U16 = npt.NDArray[np.uint16]
 
 Clock = Literal["hardware", "global", "system"]
 """Domain of `Frame.device_ns`: the camera's own clock, that clock mapped to the host's, or the host's alone."""
+
+
+class Flaw(str, Enum):
+    """What is wrong with a frame that was handed on all the same; nothing may be decided about such a frame."""
+
+    BLANK = "blank"
+    """Colour or infrared is zero in every pixel: no imager is that dark."""
+    FROZEN = "frozen"
+    """A picture repeats the one before, byte for byte, under a new number: no imager is that quiet."""
+    DEPTH_EMPTY = "depth_empty"
+    """Hardly a pixel has depth."""
+    CLOCK_JUMP = "clock_jump"
+    """The camera's time went back, leapt, or changed its domain since the frame before."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,8 @@ class Frame:
     """Frames lost before this one."""
     ir_lit_exposure: Exposure | None = None
     ir_unlit_exposure: Exposure | None = None
+    flaws: tuple[Flaw, ...] = ()
+    """In the order of `Flaw`."""
 
     def __post_init__(self) -> None:
         color, grid = self.calibration.color, self.calibration.depth

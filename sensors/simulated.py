@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -25,10 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefas.errors import EdgefasError
+from edgefas.sensors.alignment import PixelBox
 from edgefas.sensors.frame import Calibration, Exposure, Frame
 from edgefas.sensors.realsense.camera import FPS, Emitter, open_camera
 from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
-from edgefas.sensors.source import CameraError, CameraLost, CameraSource, CameraTimeout, SourceStats
+from edgefas.sensors.source import CameraError, CameraIdentity, CameraLost, CameraSource, CameraTimeout, SourceStats
 
 Render = Callable[[Any, int], Frame]
 """(episode, index) -> Frame with all four streams; a function of a module, so that a child process can import it."""
@@ -143,6 +144,14 @@ class SimulatedSource(CameraSource):
     def set_emitter(self, on: bool) -> bool:
         """See `CameraSource.set_emitter`; what is pushed from now on obeys."""
         return self._source.set_emitter(on)
+
+    def identity(self) -> CameraIdentity:
+        """See `CameraSource.identity`."""
+        return replace(self._source.identity(), driver="simulated")
+
+    def set_exposure_region(self, box: PixelBox) -> None:
+        """See `CameraSource.set_exposure_region`."""
+        self._source.set_exposure_region(box)
 
     def close(self) -> None:
         """See `CameraSource.close`."""

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Literal
 
 from edgefas.errors import EdgefasError
-from edgefas.sensors.frame import Frame
+from edgefas.sensors.alignment import PixelBox
+from edgefas.sensors.frame import Flaw, Frame
 
 
 class CameraError(EdgefasError):
@@ -40,6 +42,42 @@ class SourceStats:
     """Framesets whose streams were not of one moment."""
     duplicates: int = 0
     restarts: int = 0
+    """The stream was stopped and started again, or tried to."""
+    resets: int = 0
+    """The camera itself was reset, as if it had been unplugged."""
+    stops_left_behind: int = 0
+    """The driver did not come back from stopping a stream."""
+    corrupt: int = 0
+    """Framesets that could not be read: wrong size or an error of the driver."""
+    blank: int = 0
+    """Frames with `Flaw.BLANK`; the next three count their flaws alike."""
+    frozen: int = 0
+    depth_empty: int = 0
+    clock_jumps: int = 0
+    options_refused: int = 0
+    """Settings of the profile that the camera did not take, over all starts."""
+    regions_set: int = 0
+    """Exposure regions the camera took."""
+    regions_refused: int = 0
+
+
+FLAW_COUNTERS = {
+    Flaw.BLANK: "blank",
+    Flaw.FROZEN: "frozen",
+    Flaw.DEPTH_EMPTY: "depth_empty",
+    Flaw.CLOCK_JUMP: "clock_jumps",
+}
+
+
+@dataclass(frozen=True)
+class CameraIdentity:
+    """Which camera speaks; "" is what it does not say of itself."""
+
+    serial: str = ""
+    product_line: str = ""
+    name: str = ""
+    firmware: str = ""
+    driver: Literal["librealsense", "v4l2", "file", "folder", "simulated"] = "file"
 
 
 class CameraSource(ABC):
@@ -73,6 +111,16 @@ class CameraSource(ABC):
             or the camera refused or is being restarted: nothing has changed then.
         """
         return False
+
+    def identity(self) -> CameraIdentity:
+        """The camera as it was last started; a source that says nothing matches no camera that is pinned."""
+        return CameraIdentity()
+
+    def set_exposure_region(self, box: PixelBox) -> None:  # noqa: B027 - optional
+        """Expose for this part of the depth/IR grid from soon on; returns at once, and may be called every frame.
+
+        A wish: cameras that cannot do nothing, and one that refuses is counted.
+        """
 
     @abstractmethod
     def close(self) -> None:
