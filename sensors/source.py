@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
@@ -115,6 +116,10 @@ class CameraSource(ABC):
     def identity(self) -> CameraIdentity:
         """The camera as it was last started; a source that says nothing matches no camera that is pinned."""
         return CameraIdentity()
+
+    def video_devices(self) -> tuple[Path, ...]:
+        """The /dev/video* (or their folders in sysfs) behind it; () where there are none or the driver keeps quiet."""
+        return ()
 
     def set_exposure_region(self, box: PixelBox) -> None:  # noqa: B027 - optional
         """Expose for this part of the depth/IR grid from soon on; returns at once, and may be called every frame.

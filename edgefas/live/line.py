@@ -54,6 +54,7 @@ class DecisionLine(Contract):
     median_z_mm: float | None
     modalities: tuple[Modality, ...]
     trust: Literal["signed", "unsigned"]
+    source: Literal["camera", "recording", "simulated", "folder"] = "recording"
     timing: Timing
 
     model_config = Contract.model_config | {"populate_by_name": True, "serialize_by_alias": True}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 from edgefas.contracts import Decision, Policy, Reason
 from edgefas.engines.runtime.engine import Engine
 from edgefas.faces import detect_faces
 from edgefas.live.line import DecisionLine, Face, State, Timing
-from edgefas.live.pipeline import Detector, Judgement, judge
+from edgefas.live.pipeline import Detector, Judgement, judge, seen_modalities
+from edgefas.live.tamper.camera import Origin
+from edgefas.live.tamper.guard import Guard
 from edgefas.live.temporal import Memory, advance, forget
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.source import CameraSource, CameraTimeout, EndOfStream
@@ -31,29 +34,35 @@ def decide_stream(
     Raises:
         CameraLost: the camera is gone; nothing was decided about it.
     """
-    memory, camera, face = Memory(), None, None
-    while True:
-        try:
-            frame = source.read(SILENCE_S)
-        except CameraTimeout:
-            memory = forget(memory)
-            yield None, _silence(memory, trust)
-            continue
-        except EndOfStream:
-            return
-        if camera is None:
-            camera = frame.camera
-        if frame.camera != camera:  # swapped under us: another witness, whose word is not asked for
-            found = Judgement(Decision.none(Reason.CAMERA_CHANGED), None, (), Timing())
-            memory = forget(memory)
-        else:
-            found = judge(frame, engine, policy, detect, face, live=source.live)
-        face = found.face
-        memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
-        yield frame, _line(frame, found, memory, trust)
+    memory, face = Memory(), None
+    guard = Guard(source, policy.tamper)
+    try:
+        while True:
+            try:
+                frame = source.read(SILENCE_S)
+            except CameraTimeout:
+                memory = forget(memory)
+                guard.silence()
+                yield None, _silence(memory, trust, guard.origin)
+                continue
+            except EndOfStream:
+                return
+            alarm = guard.look(frame)
+            if alarm is None:
+                found = judge(frame, engine, policy, detect, face, live=source.live)
+                face = found.face
+                found = replace(found, decision=guard.judged(found.decision, face=face is not None))
+            else:
+                found = Judgement(Decision.none(alarm.reason), None, seen_modalities(frame), Timing())
+                if alarm.breaks:
+                    memory, face = forget(memory), None
+            memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
+            yield frame, _line(frame, found, memory, trust, guard.origin)
+    finally:
+        guard.close()
 
 
-def _line(frame: Frame, found: Judgement, memory: Memory, trust: Trust) -> DecisionLine:
+def _line(frame: Frame, found: Judgement, memory: Memory, trust: Trust, origin: Origin) -> DecisionLine:
     box = found.face
     return DecisionLine(
         frame=frame.number,
@@ -66,11 +75,12 @@ def _line(frame: Frame, found: Judgement, memory: Memory, trust: Trust) -> Decis
         median_z_mm=None if box is None else box.median_z_mm,
         modalities=found.modalities,
         trust=trust,
+        source=origin,
         timing=found.timing,
     )
 
 
-def _silence(memory: Memory, trust: Trust) -> DecisionLine:
+def _silence(memory: Memory, trust: Trust, origin: Origin) -> DecisionLine:
     nothing = Decision.none(Reason.FRAME_STALE)
     return DecisionLine(
         frame=None,
@@ -83,5 +93,6 @@ def _silence(memory: Memory, trust: Trust) -> DecisionLine:
         median_z_mm=None,
         modalities=(),
         trust=trust,
+        source=origin,
         timing=Timing(),
     )

@@ -22,12 +22,12 @@ class ClockMemory:
     host_ns: int = 0
     clock: Clock | None = None
     offset_ns: int | None = None
-    """The smallest seen, that is of a frame that arrived without delay; follows the drift allowed."""
+    """Starts at the smallest of the first frames, one that came without delay; then follows as fast as drift may."""
     settling: int = 0
     """Frames until it is believed; meanwhile a smaller offset is no jump, as first frames often come late."""
     doubt: int = 0
     """Clean frames still wanted after a jump."""
-    other_ns: int | None = None
+    other_ns: int = 0
     """Another offset that frames have agreed on of late."""
     others: int = 0
     wall_ns: int = 0
@@ -48,25 +48,25 @@ def check_clock(
         `CLOCK_JUMPED` for numbers or times that do not go forward or leap, and until `clock_settle_frames` clean
         ones have followed; `FRAME_STALE` for a frame that arrived later than its own time allows.
     """
-    if memory.number is None or memory.clock != frame.clock:
-        first = memory.number is None
-        memory = _anchored(ClockMemory(), rule, frame, live, wall_ns)
-        return (memory, None) if first else (replace(memory, doubt=rule.clock_settle_frames), Reason.CLOCK_JUMPED)
+    anew = _anchored(memory, rule, frame, live, wall_ns)
+    number = memory.number
+    if number is None:
+        return anew, None
+    if memory.clock != frame.clock:
+        return replace(anew, doubt=rule.clock_settle_frames), Reason.CLOCK_JUMPED
     of_wall = live and frame.clock != "hardware"
     if of_wall and abs(wall_ns - memory.wall_ns) > WALL_STEP_NS:
         memory = replace(memory, paused_until_ns=frame.host_ns + WALL_PAUSE_NS)
     memory = replace(memory, wall_ns=wall_ns)
     paused = of_wall and frame.host_ns < memory.paused_until_ns
 
-    forward = frame.number > memory.number and (paused or frame.device_ns > memory.device_ns)
+    forward = frame.number > number and (paused or frame.device_ns > memory.device_ns)
     if not forward:
-        return replace(_anchored(memory, rule, frame, live, wall_ns), doubt=rule.clock_settle_frames), (
-            Reason.CLOCK_JUMPED
-        )
+        return replace(anew, doubt=rule.clock_settle_frames), Reason.CLOCK_JUMPED
     if not live:
         return _clean(_seen(memory, frame))
     if paused:
-        return _clean(_anchored(memory, rule, frame, live, wall_ns))
+        return _clean(replace(anew, paused_until_ns=memory.paused_until_ns))
     return _check_pace(memory, rule, frame)
 
 
@@ -76,19 +76,21 @@ def _check_pace(memory: ClockMemory, rule: TamperRule, frame: Frame) -> tuple[Cl
     offset_ns = frame.host_ns - frame.device_ns
     passed_ns = max(0, frame.host_ns - memory.host_ns)
     ahead, late = offset_ns < memory.offset_ns - step_ns, offset_ns > memory.offset_ns + step_ns
-    if memory.settling and ahead:
-        return _clean(replace(_seen(memory, frame), offset_ns=offset_ns, settling=memory.settling - 1))
+    if memory.settling and offset_ns < memory.offset_ns:
+        return _clean(replace(_seen(memory, frame), offset_ns=offset_ns, settling=memory.settling - 1, others=0))
     if not (ahead or late):
         drift_ns = int(passed_ns * rule.max_clock_drift_ppm / 1e6)
-        offset_ns = min(offset_ns, memory.offset_ns + drift_ns)
+        offset_ns = min(max(offset_ns, memory.offset_ns - drift_ns), memory.offset_ns + drift_ns)
         settling = max(0, memory.settling - 1)
         return _clean(replace(_seen(memory, frame), offset_ns=offset_ns, settling=settling, others=0))
 
-    # elsewhere: adopted when enough frames agree on it, as after a real clock's jump; a clock of another pace never is
-    agrees = memory.others and memory.other_ns is not None and abs(offset_ns - memory.other_ns) < step_ns // 2
-    others, other_ns = (memory.others + 1, memory.other_ns) if agrees else (1, offset_ns)
+    # Elsewhere: adopted when enough frames agree on it, as after a real clock's jump. A clock of another pace never is:
+    # before there are enough, it has gone too far from where they began.
+    others, other_ns = memory.others + 1, memory.other_ns
+    if memory.others == 0 or abs(offset_ns - other_ns) > step_ns // 2:
+        others, other_ns = 1, offset_ns
     moved = replace(_seen(memory, frame), others=others, other_ns=other_ns, doubt=rule.clock_settle_frames)
-    if others >= 2 * rule.clock_settle_frames:
+    if others > 2 * rule.clock_settle_frames and abs(offset_ns - other_ns) < step_ns // 10:
         moved = replace(moved, offset_ns=offset_ns, others=0, settling=rule.clock_settle_frames, doubt=0)
     return (moved, Reason.CLOCK_JUMPED) if ahead else (replace(moved, doubt=memory.doubt), Reason.FRAME_STALE)
 

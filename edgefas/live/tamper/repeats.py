@@ -10,8 +10,10 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from edgefas.contracts import Reason
 from edgefas.sensors.frame import U8, U16, Frame
@@ -75,8 +77,14 @@ def fingerprints(frame: Frame) -> list[tuple[str, int]]:
         if picture is None:
             continue
         sample = np.ascontiguousarray(picture[::STEP_PX, ::STEP_PX])
-        lively = sample != 0 if name == "depth" else (sample >= DARK) & (sample <= BRIGHT)
-        if np.count_nonzero(lively) >= LIVELY_PX:
+        if np.count_nonzero(_lively(sample)) >= LIVELY_PX:
             # the stream is no part of it: the lit picture of one frame must not come back as another's unlit one
             found.append((name, int.from_bytes(blake2b(sample.tobytes(), digest_size=8).digest(), "big")))
     return found
+
+
+def _lively(sample: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where a picture can show noise: depth has a return, or grey is neither black nor burnt out."""
+    if sample.dtype == np.uint16:
+        return np.asarray(sample != 0)
+    return np.asarray(np.greater_equal(sample, DARK) & np.less_equal(sample, BRIGHT))
