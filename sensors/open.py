@@ -8,8 +8,9 @@ from typing import cast, get_args
 
 from edgefas.errors import UsageError
 from edgefas.sensors.folder import FolderSource
-from edgefas.sensors.realsense.camera import Emitter, open_camera
+from edgefas.sensors.realsense.camera import open_camera
 from edgefas.sensors.realsense.playback import open_recording
+from edgefas.sensors.realsense.profile import Emitter
 from edgefas.sensors.simulated import Progress, SimulatedSource
 from edgefas.sensors.source import CameraSource
 
@@ -32,6 +33,7 @@ def open_source(
     realtime: bool = False,
     record_to: Path | None = None,
     progress: Progress | None = None,
+    profile: str | None = None,
 ) -> CameraSource:
     """Open what `text` names.
 
@@ -43,6 +45,7 @@ def open_source(
         realtime: play a recording at its own pace, dropping what is not read in time.
         record_to: also record to this .db3 file, which is overwritten; cameras only.
         progress: told about the rendering of a simulated episode.
+        profile: how to set a RealSense camera up, by name or file; None chooses by its model.
 
     Raises:
         UsageError: no such form or option.
@@ -50,10 +53,12 @@ def open_source(
         MissingExtra: pyrealsense2 is not installed.
     """
     kind, _, rest = text.partition(":")
+    if profile is not None and kind != "realsense":
+        raise UsageError(f"a profile sets up a RealSense camera, and {text!r} is none: leave --profile out")
     if kind in ("realsense", "simulated"):
         options = _parse(kind, rest, emitter)
         if kind == "realsense":
-            return open_camera(options.rest or None, emitter=options.emitter, record_to=record_to)
+            return open_camera(options.rest or None, emitter=options.emitter, profile=profile, record_to=record_to)
         return _open_simulated(options, record_to, progress)
     if record_to is not None:
         raise UsageError(f"{text!r} is not a camera: only realsense and simulated can be recorded")

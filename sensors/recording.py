@@ -43,6 +43,7 @@ def record(
     stopped: Callable[[], bool] = lambda: False,
     progress: Callable[[float, int], None] | None = None,
     rendering: Progress | None = None,
+    profile: str | None = None,
 ) -> Recording:
     """Record until `seconds` of device time or `frames` have passed, or `stopped()`; the file appears when complete.
 
@@ -55,6 +56,7 @@ def record(
         stopped: asked after each Frame; True ends the recording and keeps it.
         progress: told (seconds so far, Frames so far) after each Frame.
         rendering: told about the rendering of a simulated camera.
+        profile: as `open_source` takes it.
 
     Raises:
         UsageError: wrong suffix, a file that exists, or neither a positive `seconds` nor `frames`.
@@ -67,7 +69,7 @@ def record(
         unfinished.touch()  # fails here, and not deep inside librealsense
         unfinished.unlink()
         _check_space(path.parent)
-        shown, length_s = _capture(source, unfinished, seconds, frames, stopped, progress, rendering)
+        shown, length_s = _capture(source, unfinished, seconds, frames, stopped, progress, rendering, profile)
         framesets = _wait_for_framesets(unfinished, shown)
         _sync(unfinished)
         os.replace(unfinished, path)
@@ -114,9 +116,10 @@ def _capture(
     stopped: Callable[[], bool],
     progress: Callable[[float, int], None] | None,
     rendering: Progress | None,
+    profile: str | None,
 ) -> tuple[int, float]:
     """Run the camera; gives the number of Frames seen and the seconds of device time they span."""
-    with open_source(source, record_to=path, progress=rendering) as camera:
+    with open_source(source, record_to=path, progress=rendering, profile=profile) as camera:
         first_ns, length_s, seen = None, 0.0, 0
         for frame in camera:
             first_ns = frame.device_ns if first_ns is None else first_ns

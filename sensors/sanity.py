@@ -13,10 +13,10 @@ _ROWS = slice(8, None, 16)
 """Enough to tell two pictures apart; whole ones are compared only where these rows are equal."""
 _MIN_DEPTH_SHARE = 0.01
 _LEAP_NS = 1_000_000_000
-"""Between two frames the camera's clock cannot go this much further than the host's."""
+"""No frame comes so much earlier than the promptest one."""
 _DRIFT = 0.01
 """How much faster or slower than the host's a camera's clock may run."""
-_BEHIND_NS = 300_000_000
+_BEHIND_NS = 150_000_000
 _BEHIND_FOR_NS = 2_000_000_000
 """What waited in a queue is caught up with sooner: later, it is the clock that is wrong."""
 
@@ -66,7 +66,7 @@ def _follow_clock(frame: Frame, last: Last, now: bool) -> tuple[Last, int, bool]
     if before is None:
         return anew, 0, False
     camera_ns, host_ns = frame.device_ns - before.device_ns, arrived_ns - last.arrived_ns
-    if frame.clock != before.clock or camera_ns <= 0 or (now and camera_ns - host_ns > _LEAP_NS):
+    if frame.clock != before.clock or camera_ns <= 0 or (now and last.offset_ns - offset_ns > _LEAP_NS):
         return anew, 0, True
     late_ns = offset_ns - (last.offset_ns + _DRIFT * host_ns)
     if not now or late_ns <= 0:

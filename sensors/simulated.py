@@ -27,7 +27,8 @@ import numpy.typing as npt
 from edgefas.errors import EdgefasError
 from edgefas.sensors.alignment import PixelBox
 from edgefas.sensors.frame import Calibration, Exposure, Frame
-from edgefas.sensors.realsense.camera import FPS, Emitter, open_camera
+from edgefas.sensors.realsense.camera import FPS, open_camera
+from edgefas.sensors.realsense.profile import Emitter
 from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
 from edgefas.sensors.source import CameraError, CameraIdentity, CameraLost, CameraSource, CameraTimeout, SourceStats
 

@@ -29,6 +29,10 @@ def command(
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Stop after this long, in camera time.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many frames.")] = None,
     realtime: Annotated[bool, typer.Option(help="Play a recording at its own pace, dropping what is late.")] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Set-up of a RealSense camera: a name or .yaml file; default: by its model."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads of the engine; 0: all cores.")] = 0,
 ) -> None:
     """Decide, frame by frame, who is before the camera: bona fide, attack, or no decision and why."""
@@ -42,7 +46,7 @@ def command(
     emitter = emitter_for(live_model.engine.spec)
     with (
         live_model.engine,
-        open_source(camera, emitter=emitter, realtime=realtime) as source,
+        open_source(camera, emitter=emitter, realtime=realtime, profile=profile) as source,
         stop_signals() as stopped,
     ):
         status: AbstractContextManager[StatusLine | None] = nullcontext()

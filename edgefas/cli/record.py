@@ -16,6 +16,10 @@ def command(
     camera: Annotated[
         str, typer.Option(help="realsense[:SERIAL] or simulated[:OPTIONS].", metavar="SOURCE")
     ] = "realsense",
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Set-up of a RealSense camera: a name or .yaml file; default: by its model."),
+    ] = None,
     seconds: Annotated[float | None, typer.Option(help="How long, in the camera's own time.")] = None,
     frames: Annotated[int | None, typer.Option(help="How many frames.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
@@ -44,6 +48,7 @@ def command(
             seconds=seconds,
             frames=frames,
             force=force,
+            profile=profile,
             stopped=stopped,
             progress=show_recording,
             rendering=show_rendering,

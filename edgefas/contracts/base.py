@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from edgefas.errors import EdgefasError
 
@@ -48,17 +49,18 @@ class Contract(BaseModel):
 
 def explain(model: type[BaseModel], error: ValidationError) -> str:
     """One line per offending field: where, what is wrong, the value, and a suggestion for a misspelt key."""
-    lines = []
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"]) or model.__name__
-        if item["type"] == "extra_forbidden":
-            known = list(_fields_at(model, item["loc"][:-1]))
-            close = get_close_matches(str(item["loc"][-1]), known, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(sorted(known))}"
-            lines.append(f"{where}: unknown field; {hint}")
-        else:
-            lines.append(f"{where}: {item['msg']} (got {item['input']!r:.80})")
-    return f"{model.__name__}: " + "; ".join(lines)
+    return f"{model.__name__}: " + "; ".join(explain_item(model, item) for item in error.errors(include_url=False))
+
+
+def explain_item(model: type[BaseModel], item: ErrorDetails) -> str:
+    """`explain` for one of `error.errors()`."""
+    where = ".".join(str(part) for part in item["loc"]) or model.__name__
+    if item["type"] == "extra_forbidden":
+        known = list(_fields_at(model, item["loc"][:-1]))
+        close = get_close_matches(str(item["loc"][-1]), known, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(sorted(known))}"
+        return f"{where}: unknown field; {hint}"
+    return f"{where}: {item['msg']} (got {item['input']!r:.80})"
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

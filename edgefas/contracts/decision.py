@@ -39,6 +39,7 @@ class Reason(str, Enum):
     CLOCK_JUMPED = "clock_jumped"
     FRAME_FROZEN = "frame_frozen"
     FRAME_LOOPED = "frame_looped"
+    FRAME_BLANK = "frame_blank"
 
 
 _SCORED = {

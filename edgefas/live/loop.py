@@ -11,7 +11,7 @@ from edgefas.contracts import Decision, Policy, Reason
 from edgefas.engines.runtime.engine import Engine
 from edgefas.faces import detect_faces
 from edgefas.live.line import DecisionLine, Face, State, Timing
-from edgefas.live.pipeline import Detector, Judgement, judge, seen_modalities
+from edgefas.live.pipeline import Detector, Judgement, face_region, judge, seen_modalities
 from edgefas.live.tamper.camera import Origin
 from edgefas.live.tamper.guard import Guard
 from edgefas.live.temporal import Memory, advance, forget
@@ -51,6 +51,8 @@ def decide_stream(
             if alarm is None:
                 found = judge(frame, engine, policy, detect, face, live=source.live)
                 face = found.face
+                if face is not None:
+                    source.set_exposure_region(face_region(face))
                 found = replace(found, decision=guard.judged(found.decision, face=face is not None))
             else:
                 found = Judgement(Decision.none(alarm.reason), None, seen_modalities(frame), Timing())

@@ -13,12 +13,20 @@ from edgefas.contracts import Decision, FaceBox, InputSpec, Modality, Policy, Re
 from edgefas.engines.runtime.engine import Engine, EngineError
 from edgefas.live.line import Timing
 from edgefas.preprocess import crop_box, inside_share, missing_modalities, preprocess
-from edgefas.sensors.frame import Frame
+from edgefas.sensors.alignment import PixelBox
+from edgefas.sensors.frame import Flaw, Frame
 
 T = TypeVar("T")
 
 Detector = Callable[[Frame, FaceBox | None], list[FaceBox]]
 """(frame, face of the frame before) -> faces, nearest first."""
+
+_FLAWED = {
+    Flaw.BLANK: Reason.FRAME_BLANK,
+    Flaw.FROZEN: Reason.FRAME_FROZEN,
+    Flaw.DEPTH_EMPTY: Reason.DEPTH_HOLES,
+    Flaw.CLOCK_JUMP: Reason.CLOCK_JUMPED,
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,8 @@ def judge(
 
     if live and start_ns - frame.host_ns > policy.gates.max_frame_age_ms * 1e6:
         return done(Decision.none(Reason.FRAME_STALE))
+    if frame.flaws:
+        return done(Decision.none(_FLAWED[frame.flaws[0]]))
     if missing_modalities(frame, engine.spec):
         return done(Decision.none(Reason.MODALITY_MISSING))
 
@@ -85,6 +95,11 @@ def gate(frame: Frame, face: FaceBox, spec: InputSpec, policy: Policy) -> Reason
     if depth_share(frame, face) < gates.min_depth_share:
         return Reason.DEPTH_HOLES
     return None
+
+
+def face_region(face: FaceBox) -> PixelBox:
+    """The face in whole pixels."""
+    return PixelBox(round(face.x_px), round(face.y_px), round(face.width_px), round(face.height_px))
 
 
 def depth_share(frame: Frame, face: FaceBox) -> float:

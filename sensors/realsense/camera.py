@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from edgefas.sensors.realsense.sdk import load
+from edgefas.sensors.realsense.failures import Cause, StartFailed, start_failed
+from edgefas.sensors.realsense.identity import read_info
+from edgefas.sensors.realsense.options import set_up
+from edgefas.sensors.realsense.profile import CameraProfile, choose_profile, load_profile
+from edgefas.sensors.realsense.profile import Emitter as Emitter
+from edgefas.sensors.realsense.sdk import load, shared_context
 from edgefas.sensors.realsense.source import Patience, RealSenseSource, Running
 from edgefas.sensors.source import CameraError
 
 log = logging.getLogger(__name__)
 
-Emitter = Literal["on", "alternate"]
-"""`on`: every infrared frame is lit by the projector. `alternate`: 60 framesets/s, every second one lit."""
-
 FPS = {"on": 30, "alternate": 60}
+"""Of the simulated camera; a real one's are in its profile."""
+
+_USB2_SIZE, _USB2_FPS = (640, 480), 15
+_GONE_S, _BACK_S, _LOOK_S = 2.0, 10.0, 0.2
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """How to start one camera."""
+
+    serial: str
+    profile: CameraProfile
+    emitter: Emitter
+    size_px: tuple[int, int] | None
+    """Of depth and infrared; None leaves it to the profile, and on USB 2 to what that can carry."""
+    color_size_px: tuple[int, int] | None
+    record_to: Path | None
 
 
 def open_camera(
     serial: str | None = None,
     *,
     emitter: Emitter = "on",
-    size_px: tuple[int, int] = (640, 480),
-    color_size_px: tuple[int, int] = (640, 480),
+    profile: CameraProfile | str | None = None,
+    size_px: tuple[int, int] | None = None,
+    color_size_px: tuple[int, int] | None = None,
     record_to: Path | None = None,
     context: Any = None,
     patience: Patience | None = None,
@@ -33,24 +55,33 @@ def open_camera(
     Args:
         serial: which one; None means the only one.
         emitter: see `Emitter`.
-        size_px: width and height of depth and infrared.
-        color_size_px: width and height of colour.
+        profile: how to set it up, or the name or file of a profile; None chooses by the camera's model.
+        size_px: width and height of depth and infrared; None means the profile's.
+        color_size_px: width and height of colour; None means the profile's.
         record_to: also write everything to this .db3 file, with librealsense's recorder.
         context: an `rs.context`; None means the cameras of this machine.
         patience: None means `Patience()`, or no restart while recording: a restart would overwrite the file.
 
     Raises:
-        CameraError: no camera, several and no serial, or it cannot give these streams.
+        CameraError: no camera, several and no serial, a model that cannot serve, or it cannot give these streams.
+        UsageError: the profile is none.
     """
-    context = load().context() if context is None else context
+    context = shared_context() if context is None else context
+    if isinstance(profile, str):
+        profile = load_profile(profile)
     serial = find_serial(context, serial)
+    chosen = _choose(context, serial, profile)
+    chosen.rate(emitter)
+    wanted = _Wanted(serial, chosen, emitter, size_px, color_size_px, record_to)
     if patience is None:
-        patience = Patience() if record_to is None else Patience(stall_s=5.0, give_up_s=5.0)
+        patience = Patience() if record_to is None else Patience.without_restart(5.0)
 
-    def start() -> Running:
-        return _start(context, serial, emitter, size_px, color_size_px, record_to)
+    def reset(wait: Callable[[float], bool]) -> None:
+        _hardware_reset(context, serial, wait)
 
-    return RealSenseSource(f"camera {serial}", start, live=True, patience=patience)
+    return RealSenseSource(
+        f"camera {serial}", lambda: _start(context, wanted), live=True, patience=patience, reset=reset
+    )
 
 
 def find_serial(context: Any, wanted: str | None) -> str:
@@ -80,70 +111,142 @@ def find_serial(context: Any, wanted: str | None) -> str:
 
 def list_serials(context: Any) -> list[str]:
     """Serial numbers of the D400 cameras of an `rs.context`, sorted."""
+    return sorted(serial for serial, _ in _devices(context))
+
+
+def _devices(context: Any) -> list[tuple[str, Any]]:
+    """The D400 cameras by serial number.
+
+    Raises:
+        StartFailed: librealsense cannot even look.
+    """
     info = load().camera_info
-    # By product line: the name still says "Intel" on some cameras and no longer on others.
-    return sorted(
-        device.get_info(info.serial_number)
-        for device in context.query_devices()
-        if device.supports(info.product_line) and device.get_info(info.product_line) == "D400"
+    try:
+        # By product line: the name still says "Intel" on some cameras and no longer on others.
+        return [
+            (device.get_info(info.serial_number), device)
+            for device in context.query_devices()
+            if device.supports(info.product_line) and device.get_info(info.product_line) == "D400"
+        ]
+    except RuntimeError as error:
+        raise start_failed(error) from None
+
+
+def _find_device(context: Any, serial: str) -> Any | None:
+    return next((device for found, device in _devices(context) if found == serial), None)
+
+
+def _choose(context: Any, serial: str, given: CameraProfile | None) -> CameraProfile:
+    """The given profile, or the model's; a model that cannot serve is refused either way."""
+    info, device = load().camera_info, _find_device(context, serial)
+    if device is None:
+        raise StartFailed(Cause.GONE, f"camera {serial} is not connected any more")
+    of_model = choose_profile(read_info(device, info.name), read_info(device, info.product_id))
+    return of_model if given is None else given
+
+
+def _start(context: Any, wanted: _Wanted) -> Running:
+    device = _find_device(context, wanted.serial)
+    if device is None:  # pipeline.start would wait 15 s for it
+        raise StartFailed(Cause.GONE, "it is not connected any more")
+    rs, profile = load(), wanted.profile
+    size, color_size = wanted.size_px or profile.depth.pair, wanted.color_size_px or profile.color.pair
+    fps = profile.rate(wanted.emitter)
+    usb = read_info(device, rs.camera_info.usb_type_descriptor)
+    if usb.startswith("2"):
+        size, color_size, fps = _slow_down(wanted, usb)
+    streams = (
+        ("depth", rs.stream.depth, -1, *size, rs.format.z16, fps),
+        ("infrared", rs.stream.infrared, 1, *size, rs.format.y8, fps),
+        ("colour", rs.stream.color, -1, *color_size, rs.format.rgb8, fps),
     )
-
-
-def _start(
-    context: Any,
-    serial: str,
-    emitter: Emitter,
-    size_px: tuple[int, int],
-    color_size_px: tuple[int, int],
-    record_to: Path | None,
-) -> Running:
-    if serial not in list_serials(context):  # pipeline.start would wait 15 s for it
-        raise CameraError("it is not connected any more")
-    rs = load()
-    fps = FPS[emitter]
+    _check_offer(device, streams)
     config = rs.config()
-    config.enable_device(serial)
-    config.enable_stream(rs.stream.depth, *size_px, rs.format.z16, fps)
-    config.enable_stream(rs.stream.infrared, 1, *size_px, rs.format.y8, fps)
-    config.enable_stream(rs.stream.color, *color_size_px, rs.format.rgb8, fps)
-    if record_to is not None:
-        config.enable_record_to_file(str(record_to))
+    config.enable_device(wanted.serial)
+    for _, *stream in streams:
+        config.enable_stream(*stream)
+    if wanted.record_to is not None:
+        config.enable_record_to_file(str(wanted.record_to))
     pipeline = rs.pipeline(context)
     try:
-        profile = pipeline.start(config)
+        started = pipeline.start(config)
     except RuntimeError as error:
-        raise CameraError(
-            f"cannot stream depth and infrared {size_px} and colour {color_size_px} px at {fps} fps ({error}); "
-            "close other programs that use the camera, and check that cable and port are USB 3"
-        ) from None
-    device = profile.get_device()
-    if device.supports(rs.camera_info.usb_type_descriptor):
-        usb = device.get_info(rs.camera_info.usb_type_descriptor)
-        if usb.startswith("2"):
-            log.warning("camera %s is on USB %s: frames will be lost; use a USB 3 cable and port", serial, usb)
+        raise start_failed(error) from None
     try:
-        _set_emitter(device, emitter)
+        refused = set_up(started.get_device(), profile, wanted.emitter)
     except (CameraError, RuntimeError):
         pipeline.stop()
         raise
-    return Running(pipeline, profile)
+    return Running(pipeline, started, options_refused=refused, exposure_region=profile.exposure_region)
 
 
-def _set_emitter(device: Any, emitter: Emitter) -> None:
-    option = load().option
-    sensors = [s for s in device.query_sensors() if s.supports(option.emitter_on_off)]
-    if emitter == "alternate" and not sensors:
-        raise CameraError("this camera cannot alternate its emitter (a D415 cannot); use emitter 'on'")
-    for sensor in sensors:
-        _set_option(sensor, option.emitter_on_off, float(emitter == "alternate"))
-    for sensor in device.query_sensors():
-        if sensor.supports(option.emitter_enabled):
-            _set_option(sensor, option.emitter_enabled, 1.0)
+def _slow_down(wanted: _Wanted, usb: str) -> tuple[tuple[int, int], tuple[int, int], int]:
+    if wanted.emitter == "alternate":
+        raise CameraError(
+            f"it is on USB {usb}, too slow to alternate the emitter: use a USB 3 cable and port (a hub or a long cable "
+            "may be the reason), or emitter=on"
+        )
+    size, color_size = wanted.size_px or _USB2_SIZE, wanted.color_size_px or _USB2_SIZE
+    log.warning(
+        "camera %s is on USB %s: down to %dx%d at %d fps; use a USB 3 cable and port for more",
+        wanted.serial,
+        usb,
+        *size,
+        _USB2_FPS,
+    )
+    return size, color_size, _USB2_FPS
 
 
-def _set_option(sensor: Any, option: Any, value: float) -> None:
-    if sensor.get_option(option) == value:
-        return
-    if sensor.is_option_read_only(option):
-        raise CameraError(f"option {option.name} is fixed at {sensor.get_option(option):g}, {value:g} is needed")
-    sensor.set_option(option, value)
+def _check_offer(device: Any, streams: tuple[tuple[Any, ...], ...]) -> None:
+    """Before librealsense says no more than that it cannot resolve the request.
+
+    Raises:
+        StartFailed: with what the camera offers instead.
+    """
+    offered = [profile for sensor in device.query_sensors() for profile in sensor.get_stream_profiles()]
+    for name, kind, index, width, height, form, fps in streams:
+        sizes: dict[tuple[int, int], set[int]] = {}
+        for profile in offered:
+            fits = profile.stream_type() == kind and profile.format() == form
+            if fits and index in (-1, profile.stream_index()):
+                video = profile.as_video_stream_profile()
+                sizes.setdefault((video.width(), video.height()), set()).add(profile.fps())
+        if fps in sizes.get((width, height), ()):
+            continue
+        offer = "; ".join(
+            f"{w}x{h} at {', '.join(str(rate) for rate in sorted(rates))}" for (w, h), rates in sorted(sizes.items())
+        )
+        raise StartFailed(
+            Cause.STREAMS,
+            f"cannot stream {name} {width}x{height} at {fps} fps; it offers: {offer or f'no {name}'}. On USB 2 the "
+            "list is short: check that cable and port are USB 3; or give a profile with these sizes: --profile FILE",
+        )
+
+
+def _hardware_reset(context: Any, serial: str, wait: Callable[[float], bool]) -> None:
+    """As if unplugged and plugged in again.
+
+    Whether the camera left and came back is asked for, not awaited: the notice of a change does not always come
+    (librealsense 9287, 9557).
+
+    Args:
+        wait: sleeps so many seconds; True means that nobody waits for the camera any more.
+
+    Raises:
+        StartFailed: it cannot be reset, or did not come back.
+    """
+    device = _find_device(context, serial)
+    if device is None:
+        raise StartFailed(Cause.GONE, "it is not connected, so it cannot be reset")
+    try:
+        device.hardware_reset()
+    except RuntimeError as error:
+        raise start_failed(error) from None
+    del device
+    for there, seconds in ((False, _GONE_S), (True, _BACK_S)):
+        for _ in range(round(seconds / _LOOK_S)):
+            if (serial in list_serials(context)) == there or wait(_LOOK_S):
+                break
+        else:
+            if there:
+                raise StartFailed(Cause.GONE, f"it did not come back within {_BACK_S:g} s of a reset")

@@ -37,7 +37,8 @@ def open_recording(path: Path, *, realtime: bool = False) -> RealSenseSource:
         path.name,
         lambda: _start(path, realtime),
         live=realtime,
-        patience=Patience(stall_s=silence_s, give_up_s=silence_s),
+        patience=Patience.without_restart(silence_s),
+        driver="file",
     )
 
 

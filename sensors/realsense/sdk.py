@@ -26,6 +26,17 @@ def load() -> Any:
     return require("pyrealsense2", "realsense")
 
 
+@lru_cache(maxsize=1)
+def shared_context() -> Any:
+    """The process's one `rs.context`, kept for ever: a second one fights for the cameras, and a new one after a reset
+    may not see them again (librealsense 4212).
+
+    Raises:
+        MissingExtra: as `load`.
+    """
+    return load().context()
+
+
 def _preload_libusb() -> None:
     if ctypes.util.find_library("usb-1.0"):
         return

@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, Literal
 
-from edgefas.sensors.frame import Frame
+from edgefas.sensors.alignment import PixelBox
+from edgefas.sensors.frame import Flaw, Frame
 from edgefas.sensors.realsense.emitter import switch_emitter
+from edgefas.sensors.realsense.exposure import Steering
+from edgefas.sensors.realsense.failures import Cause, StartFailed, start_failed
+from edgefas.sensors.realsense.identity import read_identity
 from edgefas.sensors.realsense.moments import MomentBuilder
-from edgefas.sensors.source import CameraError, CameraLost, CameraSource, CameraTimeout, EndOfStream, SourceStats
+from edgefas.sensors.sanity import Last, inspect
+from edgefas.sensors.source import (
+    FLAW_COUNTERS,
+    CameraError,
+    CameraIdentity,
+    CameraLost,
+    CameraSource,
+    CameraTimeout,
+    EndOfStream,
+    SourceStats,
+)
 
 log = logging.getLogger(__name__)
 
 _POLL_MS = 200
 _CLOSE_S = 3.0
+_TRIES, _RETRY_S = 3, 0.5
+_BACKOFF_S = 0.25
+_RESET_AFTER, _RESET_EVERY = 2, 4
+"""Restarts without a sound frame before the camera itself is reset, and how many to the next reset."""
+_NO_PICTURE = frozenset((Flaw.BLANK, Flaw.FROZEN))
+
+_NO_METADATA = (
+    "%s: times are the host's, and no frame says whether it was lit: the kernel gives no camera metadata. On a Jetson "
+    "patch it with scripts/patch-realsense-ubuntu-L4T.sh from librealsense, on a PC install librealsense2-dkms; or "
+    "build librealsense with -DFORCE_RSUSB_BACKEND=ON -DBUILD_PYTHON_BINDINGS=ON"
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +54,9 @@ class Running:
 
     pipeline: Any
     profile: Any
+    options_refused: int = 0
+    exposure_region: bool = False
+    """Whether the camera may be told where to measure light."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +64,24 @@ class Patience:
     """How long silence may last."""
 
     stall_s: float = 2.0
-    """Then the pipeline is stopped and started again."""
+    """So long without a sound frame, and the pipeline is stopped and started again; inf: never."""
     give_up_s: float = 20.0
-    """Then the camera is lost. Not more than `stall_s`: never restarted."""
-    backoff_max_s: float = 5.0
+    """So long without any frame, and the camera is lost."""
+    backoff_max_s: float = 2.0
+
+    @classmethod
+    def without_restart(cls, give_up_s: float) -> Patience:
+        """For a file, read or written, which a restart would begin anew."""
+        return cls(stall_s=math.inf, give_up_s=give_up_s)
+
+
+class _Step(Enum):
+    """What one look at the driver brought."""
+
+    NOTHING = 0
+    FLAWED = 1
+    """A frame, or half of one, that does not show that the camera is well."""
+    SOUND = 2
 
 
 class RealSenseSource(CameraSource):
@@ -50,20 +94,27 @@ class RealSenseSource(CameraSource):
         *,
         live: bool,
         patience: Patience = Patience(),
+        reset: Callable[[Callable[[float], bool]], None] | None = None,
+        driver: Literal["librealsense", "file"] = "librealsense",
     ) -> None:
-        """Start it.
+        """Start it: plainly, once more, and after a reset of the camera.
 
         Args:
             name: what messages call it, e.g. "camera 0123" or "a.db3".
-            start: starts a pipeline; called again when the camera stalls. Raises CameraError or RuntimeError.
+            start: starts a pipeline; called again when the camera stalls. Raises StartFailed where another try may
+                help, else CameraError.
             live: False plays without dropping, waiting for the reader; True keeps the newest frame only.
             patience: what counts as a stall, and as lost.
+            reset: resets the camera and waits for it, sleeping with the function it is given, which says True when
+                nobody waits any more. Raises CameraError.
+            driver: where the frames come from.
 
         Raises:
             CameraError: it cannot be started.
         """
         self.live = live
         self._name, self._start, self._patience = name, start, patience
+        self._reset, self._driver = reset, driver
         self._counts: Counter[str] = Counter()
         self._builder = MomentBuilder(self._counts)
         self._changed = threading.Condition()
@@ -71,9 +122,13 @@ class RealSenseSource(CameraSource):
         self._end: CameraError | None = None
         self._closing = threading.Event()
         self._running: Running | None = None
+        self._identity = CameraIdentity(driver=driver)
+        self._last = Last()
+        self._steering = Steering(None)
+        self._warned_no_metadata = False
         try:
-            self._open()
-        except (CameraError, RuntimeError) as error:
+            self._connect()
+        except CameraError as error:
             self._stop()
             raise CameraError(f"{name}: {error}") from None
         self._thread = threading.Thread(target=self._run, name=f"edgefas {name}", daemon=True)
@@ -101,6 +156,14 @@ class RealSenseSource(CameraSource):
         running = self._running
         return running is not None and switch_emitter(running.profile.get_device(), on)
 
+    def identity(self) -> CameraIdentity:
+        """See `CameraSource.identity`."""
+        return self._identity
+
+    def set_exposure_region(self, box: PixelBox) -> None:
+        """See `CameraSource.set_exposure_region`. The capture thread does it: the camera takes milliseconds."""
+        self._steering.wish(box)
+
     def close(self) -> None:
         """See `CameraSource.close`."""
         with self._changed:
@@ -111,9 +174,42 @@ class RealSenseSource(CameraSource):
         self._thread.join(_CLOSE_S)
         self._stop()
 
+    def _connect(self) -> None:
+        for attempt in range(_TRIES):
+            try:
+                self._open()
+            except StartFailed as error:
+                self._stop()
+                if attempt == _TRIES - 1 or error.cause in (Cause.FORBIDDEN, Cause.STREAMS):
+                    raise
+                log.warning("%s: %s; trying again", self._name, error)
+                # Not where another program holds it: the reset would take it away from that one.
+                if attempt == _TRIES - 2 and error.cause is Cause.WEDGED:
+                    self._reset_camera()
+                else:
+                    self._closing.wait(_RETRY_S)
+            else:
+                return
+
     def _open(self) -> None:
-        self._running = self._start()
-        self._builder.use(self._running.profile)
+        try:
+            self._running = running = self._start()
+            self._counts["options_refused"] += running.options_refused
+            self._builder.use(running.profile)
+            self._identity = read_identity(running.profile.get_device(), self._driver)
+            self._steering = Steering(running.profile if running.exposure_region else None, self._steering)
+        except RuntimeError as error:
+            raise start_failed(error) from None
+
+    def _reset_camera(self) -> None:
+        if self._reset is None:
+            return
+        self._counts["resets"] += 1
+        log.warning("%s: resetting the camera", self._name)
+        try:
+            self._reset(self._closing.wait)
+        except CameraError as error:
+            log.warning("%s: %s", self._name, error)
 
     def _run(self) -> None:
         try:
@@ -130,40 +226,71 @@ class RealSenseSource(CameraSource):
             self._changed.notify_all()
 
     def _capture(self) -> None:
-        seen_s = started_s = time.monotonic()
-        backoff_s = 0.25
+        seen_s = sound_s = time.monotonic()
+        backoff_s, restarts = _BACKOFF_S, 0
         while not self._closing.is_set():
-            if self._poll():
-                seen_s, backoff_s = time.monotonic(), 0.25
+            step, now_s = self._poll(), time.monotonic()
+            if step is not _Step.NOTHING:
+                seen_s = now_s
+            if step is _Step.SOUND:
+                sound_s, backoff_s, restarts = now_s, _BACKOFF_S, 0
                 continue
-            now_s = time.monotonic()
             if now_s - seen_s > self._patience.give_up_s:
                 raise CameraLost(
                     f"{self._name}: no usable frame for {now_s - seen_s:.0f} s "
                     f"({self._counts['unpaired']} framesets unpaired, {self._counts['restarts']} restarts); "
                     "check cable and power, then start again"
                 )
-            if now_s - max(seen_s, started_s) > self._patience.stall_s:
+            if self._running is None or now_s - sound_s > self._patience.stall_s:
                 self._closing.wait(backoff_s)
                 backoff_s = min(2 * backoff_s, self._patience.backoff_max_s)
-                self._restart()
-                started_s = time.monotonic()
+                self._restart(hard=restarts % _RESET_EVERY == _RESET_AFTER)
+                restarts += 1
+                sound_s = time.monotonic()  # a new start, and new patience
 
-    def _poll(self) -> bool:
-        """Take one frameset, if there is one; True when the camera made progress."""
+    def _poll(self) -> _Step:
+        """Take one frameset, if there is one."""
         running = self._running
         if running is None:  # the last restart failed
-            self._closing.wait(_POLL_MS / 1000)
-            return False
-        arrived, frameset = running.pipeline.try_wait_for_frames(_POLL_MS)
+            return _Step.NOTHING
+        try:
+            arrived, frameset = running.pipeline.try_wait_for_frames(_POLL_MS)
+        except RuntimeError as error:
+            if math.isinf(self._patience.stall_s):
+                raise
+            log.warning("%s: %s", self._name, error)
+            self._stop()
+            return _Step.NOTHING
         if not arrived:
             self._check_end(running)
-            return False
+            return _Step.NOTHING
+        step = self._take(frameset)
+        taken = self._steering.steer()
+        if taken is not None:
+            self._counts["regions_set" if taken else "regions_refused"] += 1
+        return step
+
+    def _take(self, frameset: Any) -> _Step:
         before = self._builder.last_number
-        frame = self._builder.add(frameset)
-        if frame is not None:
-            self._put(frame)
-        return self._builder.last_number != before
+        try:
+            frame = self._builder.add(frameset)
+        except (ValueError, RuntimeError) as error:
+            self._counts["corrupt"] += 1
+            log.debug("%s: %s", self._name, error)
+            return _Step.NOTHING
+        if frame is None:
+            return _Step.NOTHING if self._builder.last_number == before else _Step.FLAWED
+        frame, self._last = inspect(frame, self._last, now=self._driver == "librealsense")
+        for flaw in frame.flaws:
+            self._counts[FLAW_COUNTERS[flaw]] += 1
+        self._warn_without_metadata(frame)
+        self._put(frame)
+        return _Step.FLAWED if _NO_PICTURE.intersection(frame.flaws) else _Step.SOUND
+
+    def _warn_without_metadata(self, frame: Frame) -> None:
+        if frame.clock == "system" and self._driver == "librealsense" and not self._warned_no_metadata:
+            self._warned_no_metadata = True
+            log.warning(_NO_METADATA, self._name)
 
     def _put(self, frame: Frame) -> None:
         with self._changed:
@@ -180,20 +307,22 @@ class RealSenseSource(CameraSource):
         if playback and playback.current_status().name == "stopped":
             # frames may still be on their way through the syncer
             while (last := running.pipeline.try_wait_for_frames(_POLL_MS))[0] and not self._closing.is_set():
-                frame = self._builder.add(last[1])
-                if frame is not None:
-                    self._put(frame)
+                self._take(last[1])
             raise EndOfStream(f"{self._name}: end of the recording")
 
-    def _restart(self) -> None:
+    def _restart(self, *, hard: bool) -> None:
         if self._closing.is_set():
             return
         self._counts["restarts"] += 1
-        log.warning("%s: no frame for %g s, starting it again", self._name, self._patience.stall_s)
+        log.warning("%s: no sound frame for %g s, starting it again", self._name, self._patience.stall_s)
         self._stop()
+        if hard:
+            self._reset_camera()
+        if self._closing.is_set():
+            return
         try:
             self._open()
-        except (CameraError, RuntimeError) as error:
+        except CameraError as error:
             self._stop()
             log.warning("%s: %s", self._name, error)
 
@@ -208,6 +337,7 @@ class RealSenseSource(CameraSource):
         stopper.start()
         stopper.join(_CLOSE_S)
         if stopper.is_alive():
+            self._counts["stops_left_behind"] += 1
             log.warning("%s: librealsense did not stop within %g s; left behind", self._name, _CLOSE_S)
 
 

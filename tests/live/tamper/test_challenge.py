@@ -19,7 +19,7 @@ YES = Decision.from_score(1.0, 0.0)
 
 
 def guarded(camera: Projected, rule: TamperRule, seed: int = 0) -> Guard:
-    return Guard(camera, rule, random.Random(seed), camera.now, lambda: 0)  # noqa: S311 - the tests must repeat
+    return Guard(camera, rule, random.Random(seed), camera.now, lambda: 0)
 
 
 def play(guard: Guard, camera: Projected, seconds: float, *, face: bool = True) -> list[Reason]:
@@ -81,7 +81,7 @@ def test_a_replay_that_was_challenged_itself_does_not_know_when() -> None:
     """Its dots vanish as another challenge, drawn from the same ranges, commanded."""
     caught = []
     for seed in range(6):
-        rng = random.Random(1000 + seed)  # noqa: S311
+        rng = random.Random(1000 + seed)
         edges = np.cumsum([rng.uniform(500, 9000), *(n / MS for n in draw_lengths(REQUIRED, rng))])
         other = lambda time_ms, commanded, edges=edges: int(np.searchsorted(edges, time_ms)) % 2 == 0  # noqa: E731
         camera = Projected(answers=other, seed=seed)
