@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,13 @@ from edgefas.cli.signals import stop_signals
 from edgefas.cli.status import StatusLine
 
 NANOSECONDS = 1_000_000_000
+
+
+class TamperChecks(str, Enum):
+    """`auto` is what the policy says."""
+
+    AUTO = "auto"
+    ALL = "all"
 
 
 def command(
@@ -33,16 +41,25 @@ def command(
         str | None,
         typer.Option(help="Set-up of a RealSense camera: a name or .yaml file; default: by its model."),
     ] = None,
+    pin_camera: Annotated[
+        str | None, typer.Option(metavar="SERIAL", help="Decide on frames of this camera only; default: the first.")
+    ] = None,
+    tamper_checks: Annotated[
+        TamperChecks,
+        typer.Option(help="all: also look for repeats in recordings, and challenge the projector where there is one."),
+    ] = TamperChecks.AUTO,
     threads: Annotated[int, typer.Option(min=0, help="Threads of the engine; 0: all cores.")] = 0,
 ) -> None:
     """Decide, frame by frame, who is before the camera: bona fide, attack, or no decision and why."""
     from edgefas.live.loop import decide_stream
     from edgefas.live.model import emitter_for, open_model
+    from edgefas.live.tamper.strengthen import strengthen
     from edgefas.sensors.open import open_source
 
     live_model = open_model(model, allow_unsigned=allow_unsigned, threads=threads)
     if live_model.warning:
         errors.print(f"warning: {live_model.warning}", style="yellow", highlight=False)
+    policy = strengthen(live_model.policy, pin_camera, everything=tamper_checks is TamperChecks.ALL)
     emitter = emitter_for(live_model.engine.spec)
     with (
         live_model.engine,
@@ -55,7 +72,7 @@ def command(
         ended = _limit(frames, seconds)
         count, begin = 0, time.monotonic()
         with status as view:
-            for frame, line in decide_stream(source, live_model.engine, live_model.policy, live_model.trust):
+            for frame, line in decide_stream(source, live_model.engine, policy, live_model.trust):
                 if json:
                     print(line.to_json(), flush=True)
                 if view is not None:
