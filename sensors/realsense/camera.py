@@ -115,21 +115,28 @@ def list_serials(context: Any) -> list[str]:
 
 
 def _devices(context: Any) -> list[tuple[str, Any]]:
-    """The D400 cameras by serial number.
+    """The D400 cameras by serial number; one that cannot be looked at, as it is just leaving, is not there.
 
     Raises:
-        StartFailed: librealsense cannot even look.
+        StartFailed: there are cameras, and none can be looked at.
     """
     info = load().camera_info
+    found, failed = [], None
     try:
-        # By product line: the name still says "Intel" on some cameras and no longer on others.
-        return [
-            (device.get_info(info.serial_number), device)
-            for device in context.query_devices()
-            if device.supports(info.product_line) and device.get_info(info.product_line) == "D400"
-        ]
+        listed = context.query_devices()
+        for index in range(len(listed)):
+            try:
+                device = listed[index]
+                # By product line: the name still says "Intel" on some cameras and no longer on others.
+                if read_info(device, info.product_line) == "D400":
+                    found.append((read_info(device, info.serial_number), device))
+            except RuntimeError as error:
+                failed = start_failed(error)
     except RuntimeError as error:
-        raise start_failed(error) from None
+        failed = start_failed(error)
+    if failed is not None and not found:
+        raise failed
+    return found
 
 
 def _find_device(context: Any, serial: str) -> Any | None:

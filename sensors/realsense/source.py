@@ -34,7 +34,7 @@ from edgefas.sensors.source import (
     SourceStats,
 )
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)  # errors are logged as text: a handler that keeps one keeps what its frames hold
 
 _POLL_MS = 200
 _CLOSE_S = 3.0
@@ -194,7 +194,7 @@ class RealSenseSource(CameraSource):
                 self._stop()
                 if attempt == _TRIES - 1 or error.cause in (Cause.FORBIDDEN, Cause.STREAMS):
                     raise
-                log.warning("%s: %s; trying again", self._name, error)
+                log.warning("%s: %s; trying again", self._name, str(error))
                 # Not where another program holds it: the reset would take it away from that one.
                 if attempt == _TRIES - 2 and error.cause is Cause.WEDGED:
                     self._reset_camera()
@@ -221,7 +221,7 @@ class RealSenseSource(CameraSource):
         try:
             self._reset(self._closing.wait)
         except CameraError as error:
-            log.warning("%s: %s", self._name, error)
+            log.warning("%s: %s", self._name, str(error))
 
     def _run(self) -> None:
         try:
@@ -270,7 +270,7 @@ class RealSenseSource(CameraSource):
         except RuntimeError as error:
             if math.isinf(self._patience.stall_s):
                 raise
-            log.warning("%s: %s", self._name, error)
+            log.warning("%s: %s", self._name, str(error))
             self._stop()
             return _Step.NOTHING
         if not arrived:
@@ -288,7 +288,7 @@ class RealSenseSource(CameraSource):
             frame = self._builder.add(frameset)
         except (ValueError, RuntimeError) as error:
             self._counts["corrupt"] += 1
-            log.debug("%s: %s", self._name, error)
+            log.debug("%s: %s", self._name, str(error))
             return _Step.NOTHING
         if frame is None:
             return _Step.NOTHING if self._builder.last_number == before else _Step.FLAWED
@@ -336,7 +336,7 @@ class RealSenseSource(CameraSource):
             self._open()
         except CameraError as error:
             self._stop()
-            log.warning("%s: %s", self._name, error)
+            log.warning("%s: %s", self._name, str(error))
 
     def _stop(self) -> None:
         running, self._running = self._running, None
@@ -357,4 +357,4 @@ def _stop_quietly(pipeline: Any) -> None:
     try:
         pipeline.stop()
     except RuntimeError as error:  # was not started, or the camera has gone
-        log.debug("pipeline.stop: %s", error)
+        log.debug("pipeline.stop: %s", str(error))

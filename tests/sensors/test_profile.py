@@ -6,7 +6,7 @@ import contextlib
 import logging
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgefas.errors import UsageError
@@ -122,6 +122,7 @@ def test_a_profile_of_ones_own(tmp_path):
         profile.rate("alternate")
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_is_refused_in_words(text):
     with contextlib.suppress(UsageError):
