@@ -44,11 +44,11 @@ class TemporalRule(Contract):
 
 
 class CameraPin(Contract):
-    """The camera that may decide; what is None may be anything."""
+    """The camera that may decide; what is "" may be anything."""
 
     serial: str = Field(min_length=1, max_length=64)
-    product_line: str | None = Field(None, max_length=64)
-    firmware: str | None = Field(None, max_length=64)
+    product_line: str = Field("", max_length=64)
+    firmware: str = Field("", max_length=64)
 
 
 class TamperRule(Contract):
@@ -60,7 +60,7 @@ class TamperRule(Contract):
     )
     max_clock_step_ms: float = Field(250, ge=20, le=10000, description="device time against host time; live only")
     max_clock_drift_ppm: float = Field(1000, ge=0, le=100000)
-    clock_settle_frames: int = Field(15, ge=1, le=1000, description="clean frames before a clock is believed again")
+    settle_frames: int = Field(15, ge=1, le=1000, description="clean frames before a stream is believed again")
     challenge: Literal["off", "auto", "required"] = Field(
         "off", description="switch the projector at random; auto: where the camera can; required: no pass, no bona fide"
     )

@@ -149,6 +149,19 @@ def test_the_written_form_is_stable() -> None:
             "hold_ms": 500.0,
             "min_face_iou": 0.2,
         },
+        "tamper": {
+            "camera": None,
+            "repeats": "auto",
+            "max_clock_step_ms": 250.0,
+            "max_clock_drift_ppm": 1000.0,
+            "settle_frames": 15,
+            "challenge": "off",
+            "challenge_every_s": 15.0,
+            "challenge_valid_s": 30.0,
+            "challenge_pulses": 2,
+            "max_emitter_latency_ms": 300.0,
+            "emitter_jitter_ms": 25.0,
+        },
     }
     assert json.loads(InputSpec.from_dict(SMALLEST[InputSpec]).to_json()) == {
         "schema_version": 1,

@@ -29,8 +29,8 @@ def pin(identity: CameraIdentity, frame: Frame) -> CameraPin:
     """The camera of the first frame."""
     return CameraPin(
         serial=identity.serial or frame.camera or "unknown",
-        product_line=identity.product_line or None,
-        firmware=identity.firmware or None,
+        product_line=identity.product_line,
+        firmware=identity.firmware,
     )
 
 
@@ -39,8 +39,8 @@ def is_other(pinned: CameraPin, identity: CameraIdentity, frame: Frame) -> bool:
     return (
         (identity.serial or frame.camera) != pinned.serial
         or (frame.camera or identity.serial) != pinned.serial
-        or (pinned.product_line is not None and identity.product_line != pinned.product_line)
-        or (pinned.firmware is not None and identity.firmware != pinned.firmware)
+        or (pinned.product_line not in ("", identity.product_line))
+        or (pinned.firmware not in ("", identity.firmware))
     )
 
 

@@ -45,7 +45,7 @@ def check_clock(
         wall_ns: the host's wall time minus its monotonic time. Only clocks that are made of wall time care.
 
     Returns:
-        `CLOCK_JUMPED` for numbers or times that do not go forward or leap, and until `clock_settle_frames` clean
+        `CLOCK_JUMPED` for numbers or times that do not go forward or leap, and until `settle_frames` clean
         ones have followed; `FRAME_STALE` for a frame that arrived later than its own time allows.
     """
     anew = _anchored(memory, rule, frame, live, wall_ns)
@@ -53,7 +53,7 @@ def check_clock(
     if number is None:
         return anew, None
     if memory.clock != frame.clock:
-        return replace(anew, doubt=rule.clock_settle_frames), Reason.CLOCK_JUMPED
+        return replace(anew, doubt=rule.settle_frames), Reason.CLOCK_JUMPED
     of_wall = live and frame.clock != "hardware"
     if of_wall and abs(wall_ns - memory.wall_ns) > WALL_STEP_NS:
         memory = replace(memory, paused_until_ns=frame.host_ns + WALL_PAUSE_NS)
@@ -62,7 +62,7 @@ def check_clock(
 
     forward = frame.number > number and (paused or frame.device_ns > memory.device_ns)
     if not forward:
-        return replace(anew, doubt=rule.clock_settle_frames), Reason.CLOCK_JUMPED
+        return replace(anew, doubt=rule.settle_frames), Reason.CLOCK_JUMPED
     if not live:
         return _clean(_seen(memory, frame))
     if paused:
@@ -89,16 +89,16 @@ def _check_pace(memory: ClockMemory, rule: TamperRule, frame: Frame) -> tuple[Cl
     others, other_ns = memory.others + 1, memory.other_ns
     if memory.others == 0 or abs(offset_ns - other_ns) > step_ns // 2:
         others, other_ns = 1, offset_ns
-    moved = replace(_seen(memory, frame), others=others, other_ns=other_ns, doubt=rule.clock_settle_frames)
-    if others > 2 * rule.clock_settle_frames and abs(offset_ns - other_ns) < step_ns // 10:
-        moved = replace(moved, offset_ns=offset_ns, others=0, settling=rule.clock_settle_frames, doubt=0)
+    moved = replace(_seen(memory, frame), others=others, other_ns=other_ns, doubt=rule.settle_frames)
+    if others > 2 * rule.settle_frames and abs(offset_ns - other_ns) < step_ns // 10:
+        moved = replace(moved, offset_ns=offset_ns, others=0, settling=rule.settle_frames, doubt=0)
     return (moved, Reason.CLOCK_JUMPED) if ahead else (replace(moved, doubt=memory.doubt), Reason.FRAME_STALE)
 
 
 def _anchored(memory: ClockMemory, rule: TamperRule, frame: Frame, live: bool, wall_ns: int) -> ClockMemory:
     """Begin anew at this frame."""
     offset_ns = frame.host_ns - frame.device_ns if live else None
-    memory = replace(memory, clock=frame.clock, offset_ns=offset_ns, settling=rule.clock_settle_frames)
+    memory = replace(memory, clock=frame.clock, offset_ns=offset_ns, settling=rule.settle_frames)
     return replace(_seen(memory, frame), wall_ns=wall_ns, others=0)
 
 

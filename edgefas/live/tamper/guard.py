@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _HARMLESS = (Reason.FRAME_STALE, Reason.MODALITY_MISSING)
 """Nothing is decided about the frame, but what was believed before stays."""
 
+CALM_FRAMES = 30
+
 
 @dataclass(frozen=True)
 class Alarm:
@@ -60,6 +62,7 @@ class Guard:
         self._clock, self._repeats, self._seen = ClockMemory(), Repeats(), Seen()
         self._challenger = Challenger(source, rule, rng or secrets.SystemRandom(), now)
         self._logged: Reason | None = None
+        self._calm = 0
         self._check_devices()
 
     def look(self, frame: Frame) -> Alarm | None:
@@ -69,10 +72,7 @@ class Guard:
             self._challenger.disturb()
         if reason is None:
             reason = self._challenger.see(frame)
-        if reason is not self._logged and reason is not Reason.MODALITY_MISSING:
-            if reason is not None:
-                log.warning("frame %d of camera %s: %s: no decision", frame.number, frame.camera, reason.value)
-            self._logged = reason
+        self._log(frame, reason)
         return None if reason is None else Alarm(reason, reason not in _HARMLESS)
 
     def judged(self, decision: Decision, *, face: bool) -> Decision:
@@ -112,9 +112,21 @@ class Guard:
         wall_ns = self._wall() - self._now()
         self._clock, reason = check_clock(self._clock, self._rule, frame, live=live, wall_ns=wall_ns)
         if self._repeats_matter:
-            self._repeats, repeated = check_repeats(self._repeats, self._seen, frame)
+            self._repeats, repeated = check_repeats(self._repeats, self._rule, self._seen, frame)
             reason = repeated or reason
         return reason
+
+    def _log(self, frame: Frame, reason: Reason | None) -> None:
+        """Once per event, which ends after as many frames without one."""
+        if reason is None or reason is Reason.MODALITY_MISSING:
+            self._calm += 1
+            if self._calm > CALM_FRAMES:
+                self._logged = None
+            return
+        self._calm = 0
+        if reason is not self._logged:
+            self._logged = reason
+            log.warning("frame %d of camera %s: %s: no decision", frame.number, frame.camera, reason.value)
 
     def _check_devices(self) -> None:
         why = why_untrusted(self._source)

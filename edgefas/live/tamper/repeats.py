@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgefas.contracts import Reason
+from edgefas.contracts import Reason, TamperRule
 from edgefas.sensors.frame import U8, U16, Frame
 
 STEP_PX = 8
@@ -50,10 +50,13 @@ class Repeats:
 
     last: Mapping[str, int] = field(default_factory=dict)
     times: Mapping[str, int] = field(default_factory=dict)
+    doubt: int = 0
+    """Clean frames still wanted: of a loop some pictures are new to us, those that were lost the first time."""
+    reason: Reason | None = None
 
 
-def check_repeats(memory: Repeats, seen: Seen, frame: Frame) -> tuple[Repeats, Reason | None]:
-    """Take in one frame; its fingerprints are added to `seen`.
+def check_repeats(memory: Repeats, rule: TamperRule, seen: Seen, frame: Frame) -> tuple[Repeats, Reason | None]:
+    """Take in one frame; its fingerprints are added to `seen`. A reason stays until `settle_frames` were clean.
 
     Each stream is a witness of its own: whoever replaces the infrared picture alone is found by it.
     """
@@ -66,7 +69,10 @@ def check_repeats(memory: Repeats, seen: Seen, frame: Frame) -> tuple[Repeats, R
         reason = Reason.FRAME_LOOPED
     for _, value in prints:
         seen.add(value)
-    return Repeats(dict(prints), times), reason
+    doubt = rule.settle_frames if reason is not None else max(0, memory.doubt - 1)
+    if reason is None and memory.doubt:
+        reason = memory.reason
+    return Repeats(dict(prints), times, doubt, reason), reason
 
 
 def fingerprints(frame: Frame) -> list[tuple[str, int]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgefas.contracts import Reason
+from edgefas.contracts import Reason, TamperRule
 from edgefas.live.tamper.repeats import Repeats, Seen, check_repeats, fingerprints
 from edgefas.sensors.frame import Calibration, Frame, Intrinsics
 
@@ -33,7 +33,7 @@ def reasons(frames: list[Frame], seen: Seen | None = None) -> list[Reason | None
     memory, found = Repeats(), []
     seen = seen or Seen()
     for frame in frames:
-        memory, reason = check_repeats(memory, seen, frame)
+        memory, reason = check_repeats(memory, TamperRule(), seen, frame)
         found.append(reason)
     return found
 
@@ -70,6 +70,12 @@ def test_one_looped_stream_is_enough(name: str, length: int) -> None:
     frames = [still(n) for n in range(1, 20)]
     looped = [replace(f, **{name: getattr(frames[i % length], name)}) for i, f in enumerate(frames)]
     assert reasons(looped) == [None] * length + [LOOPED] * (19 - length)
+
+
+def test_doubt_lasts_half_a_second() -> None:
+    frames = [still(n) for n in range(1, 40)]
+    frames[5] = replace(frames[5], ir_lit=frames[2].ir_lit)
+    assert reasons(frames) == [None] * 5 + [LOOPED] * 16 + [None] * 18
 
 
 def test_a_loop_with_new_noise_is_not_found() -> None:
