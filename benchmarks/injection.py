@@ -40,6 +40,7 @@ from edgefas.sensors.source import CameraLost
 
 START = 45
 """Moments of honest camera before the impostor takes over, unless a loop needs more to repeat."""
+SOON = FPS // 2
 UNLISTED = "/sys/devices/virtual/video4linux/video97"
 PLAIN, CHALLENGED = Policy(), Policy(tamper=TamperRule(challenge="required", challenge_every_s=5))
 FOUND = frozenset(
@@ -97,6 +98,7 @@ class Run:
     bona_fide_before: int = 0
     """Lines in state bona fide from the take-over until found."""
     bona_fide_after: int = 0
+    """In the half second after: a clock that leapt once is then believed again."""
 
 
 def attacks(recorded: Callable[[int], tuple[int, ...]]) -> list[Attack]:
@@ -176,7 +178,8 @@ def run_attack(attack: Attack, clip: list[Frame], seed: int) -> Run:
         if found is None and line.reason.value in attack.expected:
             found = round(place - attack.start)
         trusted = line.state.decision is Verdict.BONA_FIDE
-        before, after = before + (trusted and found is None), after + (trusted and found is not None)
+        before += trusted and found is None
+        after += trusted and found is not None and place < attack.start + found + SOON
     return Run(found, dict(counts), before, after)
 
 

@@ -42,6 +42,7 @@ class SourceStats:
     unpaired: int = 0
     """Framesets whose streams were not of one moment."""
     duplicates: int = 0
+    """Framesets with a number not above the last one's: repeated, or out of order."""
     restarts: int = 0
     """The stream was stopped and started again, or tried to."""
     resets: int = 0
@@ -60,6 +61,12 @@ class SourceStats:
     regions_set: int = 0
     """Exposure regions the camera took."""
     regions_refused: int = 0
+    emitter_corrected: int = 0
+    """Framesets told lit or unlit by other than their metadata, which were wrong or absent."""
+    emitter_unknown: int = 0
+    """Framesets of which nobody knows whether they were lit: their Frames have no infrared."""
+    unlit_moved: int = 0
+    """Unlit pictures left out because the scene moved between them and the lit one."""
 
 
 FLAW_COUNTERS = {

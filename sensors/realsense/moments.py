@@ -1,21 +1,20 @@
-"""Framesets in, Frames out: what belongs to one moment, and which infrared picture was lit."""
+"""Framesets in, Frames out: what belongs to one moment, and which infrared pictures belong to each other."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from edgefas.sensors.frame import U8, U16, Clock, Exposure, Frame
+from edgefas.sensors.realsense.emitter import START_UP, EmitterJudge, moved_between
 from edgefas.sensors.realsense.geometry import read_calibration
 from edgefas.sensors.realsense.sdk import load
 from edgefas.sensors.source import CameraError
-
-log = logging.getLogger(__name__)
+from edgefas.sensors.specks import speck_share
 
 _COLOR_TOLERANCE = 0.6  # of a period: further apart, and the colour picture is of another moment
 
@@ -30,7 +29,8 @@ class _Moment:
     depth: U16 | None
     ir: U8 | None
     color: U8 | None
-    lit: bool
+    lit: bool | None
+    """None: nobody knows."""
     exposure: Exposure | None
 
 
@@ -40,14 +40,14 @@ class MomentBuilder:
     A frameset is accepted when depth and infrared carry one number and colour is within 0.6 period of them, and
     never twice: librealsense pairs a recording by timestamp and gives (2,1,1), (2,2,1), (2,2,2) for one moment.
 
-    With an alternating emitter (60 framesets/s) every lit frameset becomes one Frame, whose `ir_unlit` comes from
-    the frameset numbered one less. Two unlit in a row mean that the emitter is off: those become Frames without
-    `ir_lit`. A camera without infrared gives every frameset as it is.
+    With an alternating emitter every lit frameset becomes one Frame, whose `ir_unlit` comes from the frameset numbered
+    one less, unless the scene moved between the two. Unlit ones that no lit one follows (the emitter is off, or every
+    second frameset is lost) become Frames without `ir_lit`; those of which nobody knows have neither, but are held
+    back while the first vote is taken. A camera without infrared gives every frameset as it is.
     """
 
     def __init__(self, counts: Counter[str]) -> None:
         self._rs, self._counts = load(), counts
-        self._warned_no_metadata = False
 
     def use(self, profile: Any) -> None:
         """Start on a pipeline that has just been (re)started; its frame numbers may begin anew.
@@ -78,27 +78,57 @@ class MomentBuilder:
         self._serial = device.get_info(rs.camera_info.serial_number)
         self._period_ms = 1000.0 / grid.fps()
         self._last_number: int | None = None
-        self._dropped = 0
-        self._unlit: _Moment | None = None
+        self._dropped = self._accepted = 0
+        self._before: _Moment | None = None
+        self._given = False  # that one's unlit picture is in a Frame already: no picture comes twice
+        self._unlit_run = 0
+        self._judge = EmitterJudge(
+            self._serial,
+            alternating=_option(rs, device, rs.option.emitter_on_off, 0.0) == 1.0,
+            switchable=not device.as_playback(),
+        )
 
     @property
     def last_number(self) -> int | None:
         """Number of the newest accepted frameset: changes when the camera makes progress."""
         return self._last_number
 
+    @property
+    def emitter(self) -> EmitterJudge:
+        """Who tells lit from unlit; another one after each `use`."""
+        return self._judge
+
     def add(self, frameset: Any) -> Frame | None:
         """The Frame that `frameset` completes, if any."""
         moment = self._accept(frameset)
         if moment is None:
             return None
-        before, self._unlit = self._unlit, None
-        adjacent = before is not None and moment.number == before.number + 1
         if self._ir is None:
             return self._frame(moment, lit=None, unlit=None)
+        before, self._before = self._before, moment
+        adjacent = before is not None and moment.number == before.number + 1
+        self._unlit_run = self._unlit_run + 1 if moment.lit is False else 0
+        given, self._given = self._given, False
         if moment.lit:
-            return self._frame(moment, lit=moment, unlit=before if adjacent else None)
-        self._unlit = moment
-        return self._frame(moment, lit=None, unlit=moment) if adjacent else None
+            unlit = self._unlit_of(moment, before) if adjacent and not given else None
+            return self._frame(moment, lit=moment, unlit=unlit)
+        if moment.lit is None:
+            return None if self._accepted < START_UP else self._frame(moment, lit=None, unlit=None)
+        unlit_too = before is not None and before.lit is False
+        # one lit frameset lost between two unlit ones is no reason for a Frame without it
+        self._given = unlit_too and (adjacent or self._unlit_run > 2)
+        return self._frame(moment, None, moment) if self._given else None
+
+    def _unlit_of(self, moment: _Moment, before: _Moment | None) -> _Moment | None:
+        """The unlit partner of a lit moment."""
+        if before is None or before.lit is not False:
+            return None
+        assert moment.ir is not None
+        assert before.ir is not None
+        if moved_between(moment.ir, before.ir, (moment.exposure, before.exposure)):
+            self._counts["unlit_moved"] += 1
+            return None
+        return before
 
     def _accept(self, frameset: Any) -> _Moment | None:
         depth = frameset.get_depth_frame() if self._depth else None
@@ -117,14 +147,16 @@ class MomentBuilder:
             self._dropped += gap
             self._counts["dropped"] += gap
         self._last_number = number
+        self._accepted += 1
+        picture = None if ir is None else _copy(ir)
         return _Moment(
             number,
             round(key.get_timestamp() * 1e6),
             self._clock(key),
             None if depth is None else _copy(depth),
-            None if ir is None else _copy(ir),
+            picture,
             None if color is None else _rgb(color, self._rs),
-            self._is_lit(ir or key),
+            None if picture is None else self._is_lit(number, picture, ir),
             self._exposure(ir or key),
         )
 
@@ -156,12 +188,20 @@ class MomentBuilder:
             ir_unlit_exposure=unlit.exposure if unlit else None,
         )
 
-    def _is_lit(self, frame: Any) -> bool:
+    def _is_lit(self, number: int, picture: U8, frame: Any) -> bool | None:
         mode = self._metadata(frame, self._rs.frame_metadata_value.frame_emitter_mode)
-        if mode is None and self._ir is not None and not self._warned_no_metadata:
-            self._warned_no_metadata = True
-            log.warning("%s gives no emitter metadata: every infrared frame is taken as lit", self._serial)
-        return mode != 0
+        if mode is None:
+            mode = self._metadata(frame, self._rs.frame_metadata_value.frame_laser_power_mode)
+        flag = None if mode is None else mode != 0
+        lit, earlier = self._judge.judge(number, speck_share(picture), flag)
+        if earlier is not None and self._before is not None and self._before.lit is None:
+            self._before = replace(self._before, lit=earlier)
+            self._counts["emitter_unknown"] -= 1
+        if lit is None:
+            self._counts["emitter_unknown"] += 1
+        elif lit != flag:
+            self._counts["emitter_corrected"] += 1
+        return lit
 
     def _exposure(self, frame: Any) -> Exposure | None:
         keys = self._rs.frame_metadata_value

@@ -157,7 +157,10 @@ class RealSenseSource(CameraSource):
     def set_emitter(self, on: bool) -> bool:
         """See `CameraSource.set_emitter`."""
         running = self._running
-        return running is not None and switch_emitter(running.profile.get_device(), on)
+        if running is None or not switch_emitter(running.profile.get_device(), on):
+            return False
+        self._builder.emitter.switched(on)
+        return True
 
     def identity(self) -> CameraIdentity:
         """See `CameraSource.identity`."""

@@ -23,14 +23,15 @@ def turned(axis: tuple[float, float, float], angle: float) -> tuple[float, ...]:
 
 
 def moment(number: int, calibration: Calibration = SMALL, *, alternate: bool = False, seed: int = 0) -> Frame:
-    """A frame of noise: no two are alike, so a mixed-up or repeated picture shows."""
+    """A frame of noise: no two are alike, so a mixed-up or repeated picture shows. Lit infrared has dots."""
     rng = np.random.default_rng((seed, number))
     grid, color = calibration.depth, calibration.color
     shape = (grid.height_px, grid.width_px)
     return Frame(
         color=rng.integers(0, 256, (color.height_px, color.width_px, 3), np.uint8),
-        ir_lit=rng.integers(0, 256, shape, np.uint8),
-        ir_unlit=rng.integers(0, 256, shape, np.uint8) if alternate else None,
+        ir_lit=unlit(number, calibration, seed=seed)
+        + (rng.random(shape) < 0.06) * rng.integers(60, 200, shape, np.uint8),
+        ir_unlit=unlit(number, calibration, seed=seed) if alternate else None,
         depth=rng.integers(0, 2000, shape, np.uint16),
         depth_scale_m=0.001,
         calibration=calibration,
@@ -42,6 +43,12 @@ def moment(number: int, calibration: Calibration = SMALL, *, alternate: bool = F
         ir_lit_exposure=Exposure(8500.0, 16.0),
         ir_unlit_exposure=Exposure(8500.0, 16.0) if alternate else None,
     )
+
+
+def unlit(number: int, calibration: Calibration = SMALL, *, seed: int = 0) -> np.ndarray:
+    """The infrared picture of `moment(number)` without the dots: dim noise, no two alike."""
+    grid = calibration.depth
+    return np.random.default_rng((seed, number, 1)).integers(0, 9, (grid.height_px, grid.width_px), np.uint8)
 
 
 def render_moment(episode: str, index: int) -> Frame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from edgefas.sensors.frame import Frame
 from edgefas.sensors.realsense.camera import Emitter, open_camera
 from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
 from edgefas.sensors.realsense.source import Patience, RealSenseSource
-from tests.sensors.scenes import SMALL, moment
+from tests.sensors.scenes import SMALL, moment, unlit
 
 SIZE = (160, 120)
 
@@ -25,13 +25,15 @@ class Rig:
     source: RealSenseSource
 
     def push(self, number: int, *, lit: bool | None = True, seen_within_s: float = 20.0, **streams: Any) -> Frame:
-        """Push the noise picture of this number; a stream given as None is left out.
+        """Push the noise picture of this number; a stream given as None is left out, `lit` False has no dots.
 
         Waits until the source has seen a whole moment: librealsense holds one, and on a busy machine the next would
         replace it there.
         """
         assert self.camera is not None
         frame = moment(number)
+        if lit is False:
+            frame = replace(frame, ir_lit=unlit(number))
         pictures = {"depth": frame.depth, "ir": frame.ir_lit, "color": frame.color} | streams
         self.camera.push(number, frame.device_ns, lit=lit, exposure=frame.ir_lit_exposure, **pictures)
         if all(picture is not None for picture in pictures.values()):

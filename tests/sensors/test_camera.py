@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import Counter
 
@@ -154,14 +153,6 @@ def test_emitter_off_gives_unlit_frames():
         assert got.number == 2
         assert got.ir_lit is None
         assert np.array_equal(got.ir_unlit, sent.ir_lit)
-
-
-def test_without_metadata_infrared_is_taken_as_lit_and_said_once(caplog):
-    with caplog.at_level(logging.WARNING), soft_rig() as rig:
-        for number in (1, 2, 3):
-            rig.push(number, lit=None)
-            assert rig.source.read(10).ir_lit is not None
-    assert sum("no emitter metadata" in record.message for record in caplog.records) == 1
 
 
 def test_silence_is_a_timeout():

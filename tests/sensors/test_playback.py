@@ -16,7 +16,7 @@ from edgefas.sensors.realsense.playback import open_recording
 from edgefas.sensors.realsense.sdk import load
 from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
 from edgefas.sensors.source import CameraError, EndOfStream
-from tests.sensors.scenes import SMALL, moment
+from tests.sensors.scenes import SMALL, moment, unlit
 from tests.sensors.soft_camera import record_moments
 
 BAG = Path(__file__).with_name("fixtures") / "color_depth.bag"
@@ -123,7 +123,7 @@ def test_unlit_and_lit_are_found_by_metadata(tmp_path):
     assert [frame.number for frame in got] == [2, 4, 6, 8]
     for frame in got:
         assert np.array_equal(frame.ir_lit, moment(frame.number).ir_lit)
-        assert np.array_equal(frame.ir_unlit, moment(frame.number - 1).ir_lit)
+        assert np.array_equal(frame.ir_unlit, unlit(frame.number - 1))
 
 
 def test_an_old_bag_of_colour_and_depth_plays():

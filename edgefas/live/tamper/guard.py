@@ -14,7 +14,7 @@ from edgefas.live.tamper.camera import is_other, origin, pin, why_untrusted
 from edgefas.live.tamper.challenger import Challenger
 from edgefas.live.tamper.clock import ClockMemory, check_clock
 from edgefas.live.tamper.repeats import Repeats, Seen, check_repeats
-from edgefas.sensors.frame import Frame
+from edgefas.sensors.frame import Flaw, Frame
 from edgefas.sensors.source import CameraSource
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _HARMLESS = (Reason.FRAME_STALE, Reason.MODALITY_MISSING)
 """Nothing is decided about the frame, but what was believed before stays."""
 
+_FLAWS = {Flaw.FROZEN: Reason.FRAME_FROZEN, Flaw.CLOCK_JUMP: Reason.CLOCK_JUMPED}
 CALM_FRAMES = 30
 
 
@@ -114,6 +115,8 @@ class Guard:
         if self._repeats_matter:
             self._repeats, repeated = check_repeats(self._repeats, self._rule, self._seen, frame)
             reason = repeated or reason
+        if reason is None:  # of pictures that were never handed on, too
+            reason = next((_FLAWS[flaw] for flaw in frame.flaws if flaw in _FLAWS), None)
         return reason
 
     def _log(self, frame: Frame, reason: Reason | None) -> None:
