@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
@@ -140,6 +141,10 @@ class CameraSource(ABC):
             or the camera refused or is being restarted: nothing has changed then.
         """
         return False
+
+    def video_devices(self) -> tuple[Path, ...]:
+        """The /dev/video* (or their folders in sysfs) behind it; () where there are none or the driver keeps quiet."""
+        return ()
 
     @abstractmethod
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from edgefas.faces import Detector
 
 NANOSECONDS = 1_000_000_000
+
+
+class TamperChecks(str, Enum):
+    """`auto` is what the policy says."""
+
+    AUTO = "auto"
+    ALL = "all"
 
 
 def command(
@@ -46,6 +54,13 @@ def command(
         str | None,
         typer.Option(help="Set-up of a RealSense camera: a name or .yaml file; default: by its model."),
     ] = None,
+    pin_camera: Annotated[
+        str | None, typer.Option(metavar="SERIAL", help="Decide on frames of this camera only; default: the first.")
+    ] = None,
+    tamper_checks: Annotated[
+        TamperChecks,
+        typer.Option(help="all: also look for repeats in recordings, and challenge the projector where there is one."),
+    ] = TamperChecks.AUTO,
     threads: Annotated[int, typer.Option(min=0, help="Threads of the engine; 0: all cores.")] = 0,
     face_model: Annotated[
         Path | None, typer.Option(help="Find faces with this YuNet file (.onnx) instead of the built-in cascade.")
@@ -58,6 +73,7 @@ def command(
     """Decide, frame by frame, who is before the camera: bona fide, attack, or no decision and why."""
     from edgefas.live.loop import decide_stream
     from edgefas.live.model import emitter_for, open_model
+    from edgefas.live.tamper.strengthen import strengthen
     from edgefas.sensors.open import open_source
 
     flags = Watching(view, host, port, log, log_mb, log_keep, webhook, webhook_all, webhook_secret)
@@ -67,6 +83,7 @@ def command(
     policy = live_model.policy if faces is None else live_model.policy.model_copy(update={"faces": faces})
     if live_model.warning:
         errors.print(f"warning: {live_model.warning}", style="yellow", highlight=False)
+    policy = strengthen(policy, pin_camera, everything=tamper_checks is TamperChecks.ALL)
     emitter = emitter_for(live_model.engine.spec)
     with (
         live_model.engine,

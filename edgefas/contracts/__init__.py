@@ -18,10 +18,11 @@ from edgefas.contracts.input_spec import (
     RGBInput,
 )
 from edgefas.contracts.label import Label
-from edgefas.contracts.policy import FaceChoice, Policy, QualityGates, TemporalRule
+from edgefas.contracts.policy import CameraPin, FaceChoice, Policy, QualityGates, TamperRule, TemporalRule
 
 __all__ = [
     "BoxCrop",
+    "CameraPin",
     "Contract",
     "ContractError",
     "Decision",
@@ -38,6 +39,7 @@ __all__ = [
     "QualityGates",
     "RGBInput",
     "Reason",
+    "TamperRule",
     "TemporalRule",
     "Verdict",
 ]

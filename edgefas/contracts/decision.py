@@ -41,9 +41,13 @@ class Reason(str, Enum):
     ENGINE_FAILED = "engine_failed"
     SCORE_NOT_FINITE = "score_not_finite"
     CAMERA_CHANGED = "camera_changed"
-    FRAME_BLANK = "frame_blank"
-    FRAME_FROZEN = "frame_frozen"
+    CAMERA_UNTRUSTED = "camera_untrusted"
+    CHALLENGE_FAILED = "challenge_failed"
+    CHALLENGE_PENDING = "challenge_pending"
     CLOCK_JUMPED = "clock_jumped"
+    FRAME_FROZEN = "frame_frozen"
+    FRAME_LOOPED = "frame_looped"
+    FRAME_BLANK = "frame_blank"
 
 
 _SCORED = {

@@ -58,8 +58,45 @@ class TemporalRule(Contract):
     min_face_iou: float = Field(0.2, ge=0, le=1, description="a box that moved further is another face: start again")
 
 
+class CameraPin(Contract):
+    """The camera that may decide; what is "" may be anything."""
+
+    serial: str = Field(min_length=1, max_length=64)
+    product_line: str = Field("", max_length=64)
+    firmware: str = Field("", max_length=64)
+
+
+class TamperRule(Contract):
+    """Checks that the frames come from one real camera, now; docs/security-live.md says what they stop."""
+
+    camera: CameraPin | None = Field(None, description="None: whichever camera gives the first frame")
+    repeats: Literal["auto", "on", "off"] = Field(
+        "auto", description="frozen and looped pictures; auto: of real cameras, as recordings and simulations repeat"
+    )
+    max_clock_step_ms: float = Field(250, ge=20, le=10000, description="device time against host time; live only")
+    max_clock_drift_ppm: float = Field(1000, ge=0, le=100000)
+    settle_frames: int = Field(15, ge=1, le=1000, description="clean frames before a stream is believed again")
+    challenge: Literal["off", "auto", "required"] = Field(
+        "off", description="switch the projector at random; auto: where the camera can; required: no pass, no bona fide"
+    )
+    challenge_every_s: float = Field(15, ge=2, le=3600, description="at most, while a face is there")
+    challenge_valid_s: float = Field(30, ge=2, le=86400, description="how long a passed challenge counts")
+    challenge_pulses: int = Field(2, ge=1, le=4, description="times the projector is off in one challenge")
+    max_emitter_latency_ms: float = Field(300, ge=50, le=2000, description="from the command to the picture")
+    emitter_jitter_ms: float = Field(25, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _valid_until_the_next(self) -> TamperRule:
+        if self.challenge_valid_s < self.challenge_every_s:
+            raise ValueError(
+                f"challenge_valid_s {self.challenge_valid_s} must not be below challenge_every_s "
+                f"{self.challenge_every_s}: a pass would end before the next challenge"
+            )
+        return self
+
+
 class Policy(Contract):
-    """Threshold, gates and temporal rule; calibrated on a site, never edited inside a bundle."""
+    """Threshold, gates, temporal rule and tamper checks; calibrated on a site, never edited inside a bundle."""
 
     schema_version: Literal[1] = 1
     threshold: float = Field(0.0, ge=-100, le=100, description="log-odds; accept iff score >= threshold")
@@ -67,3 +104,4 @@ class Policy(Contract):
     temporal: TemporalRule = TemporalRule()
     faces: FaceChoice = Field("nearest", description="of several: which one is judged, or all of them")
     max_faces: int = Field(4, ge=1, le=16, description="with `all`; more are no decision")
+    tamper: TamperRule = TamperRule()

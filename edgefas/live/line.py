@@ -70,6 +70,7 @@ class DecisionLine(Contract):
     each: tuple[FaceDecision, ...]
     modalities: tuple[Modality, ...]
     trust: Literal["signed", "unsigned"]
+    source: Literal["camera", "recording", "simulated", "folder"] = "recording"
     timing: Timing
 
     model_config = Contract.model_config | {"populate_by_name": True, "serialize_by_alias": True}

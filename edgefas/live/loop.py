@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Literal
 
 from edgefas.contracts import Decision, Policy, Reason
 from edgefas.engines.runtime.engine import Engine
 from edgefas.faces import Detector, Tracks, detect_faces
 from edgefas.live.line import DecisionLine, Face, FaceDecision, State, Timing
-from edgefas.live.pipeline import Judgement, face_region, judge
+from edgefas.live.pipeline import Judgement, face_region, judge, seen_modalities
 from edgefas.live.several import Judged, subjects
+from edgefas.live.tamper.camera import Origin
+from edgefas.live.tamper.guard import Guard
 from edgefas.live.temporal import Memory, advance, forget
 from edgefas.live.watched import Watched
 from edgefas.sensors.frame import Frame
@@ -35,7 +38,6 @@ FAULTS = frozenset(
         Reason.ENGINE_LATE,
         Reason.ENGINE_FAILED,
         Reason.SCORE_NOT_FINITE,
-        Reason.CAMERA_CHANGED,
     }
 )
 
@@ -58,37 +60,43 @@ def decide_stream(
 def _decide(
     source: CameraSource, engine: Engine, policy: Policy, trust: Trust, detect: Detector
 ) -> Generator[tuple[Frame | None, DecisionLine], None, None]:
-    memory, camera = Memory(), None
+    memory, guard = Memory(), Guard(source, policy.tamper)
     tracks, known = Tracks(), frozenset[int]()
-    while True:
-        try:
-            frame = source.read(SILENCE_S if source.live else RECORDING_SILENCE_S)
-        except CameraTimeout:
-            memory = forget(memory)
-            yield None, _silence(memory, trust)
-            continue
-        except EndOfStream:
-            return
-        if camera is None:
-            camera = frame.camera
-        if frame.camera != camera:  # swapped under us: another witness, whose word is not asked for
-            found = Judgement(Decision.none(Reason.CAMERA_CHANGED), None, (), Timing(), tracks)
-            memory = forget(memory)
-        else:
-            found = judge(frame, engine, policy, detect, tracks, live=source.live)
-        if found.face is not None:
-            source.set_exposure_region(face_region(found.face))
-        tracks, before = found.tracks, known
-        known = subjects(before, found.judged, tracks, policy)
-        if known - before:
-            memory = forget(memory)
-        memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
-        if (frame.flaws or found.decision.reason in FAULTS) and frame.device_ns - memory.supported_ns > FAULT_HOLD_NS:
-            memory = forget(memory)
-        yield frame, _line(frame, found, memory, policy, trust)
+    try:
+        while True:
+            try:
+                frame = source.read(SILENCE_S if source.live else RECORDING_SILENCE_S)
+            except CameraTimeout:
+                memory = forget(memory)
+                guard.silence()
+                yield None, _silence(memory, trust, guard.origin)
+                continue
+            except EndOfStream:
+                return
+            alarm = guard.look(frame)
+            if alarm is None:
+                found = judge(frame, engine, policy, detect, tracks, live=source.live)
+                if found.face is not None:
+                    source.set_exposure_region(face_region(found.face))
+                found = replace(found, decision=guard.judged(found.decision, face=found.face is not None))
+            else:
+                found = Judgement(Decision.none(alarm.reason), None, seen_modalities(frame), Timing(), tracks)
+                if alarm.breaks:
+                    memory = forget(memory)
+            tracks, before = found.tracks, known
+            known = subjects(before, found.judged, tracks, policy)
+            if known - before:
+                memory = forget(memory)
+            memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
+            at_fault = frame.flaws or alarm is not None or found.decision.reason in FAULTS
+            if at_fault and frame.device_ns - memory.supported_ns > FAULT_HOLD_NS:
+                memory = forget(memory)
+            yield frame, _line(frame, found, memory, policy, trust, guard.origin)
+    finally:
+        guard.close()
 
 
-def _line(frame: Frame, found: Judgement, memory: Memory, policy: Policy, trust: Trust) -> DecisionLine:
+def _line(frame: Frame, found: Judgement, memory: Memory, policy: Policy, trust: Trust, origin: Origin) -> DecisionLine:
     shown = min(found.judged, key=lambda each: each.id) if found.judged else None
     return DecisionLine(
         frame=frame.number,
@@ -103,6 +111,7 @@ def _line(frame: Frame, found: Judgement, memory: Memory, policy: Policy, trust:
         each=tuple(_of_one(each) for each in found.judged) if policy.faces == "all" else (),
         modalities=found.modalities,
         trust=trust,
+        source=origin,
         timing=found.timing,
     )
 
@@ -122,7 +131,7 @@ def _of_one(judged: Judged) -> FaceDecision:
     )
 
 
-def _silence(memory: Memory, trust: Trust) -> DecisionLine:
+def _silence(memory: Memory, trust: Trust, origin: Origin) -> DecisionLine:
     nothing = Decision.none(Reason.FRAME_STALE)
     return DecisionLine(
         frame=None,
@@ -137,5 +146,6 @@ def _silence(memory: Memory, trust: Trust) -> DecisionLine:
         each=(),
         modalities=(),
         trust=trust,
+        source=origin,
         timing=Timing(),
     )

@@ -80,6 +80,7 @@ class MomentBuilder:
         self._last_number: int | None = None
         self._dropped = self._accepted = 0
         self._before: _Moment | None = None
+        self._given = False  # that one's unlit picture is in a Frame already: no picture comes twice
         self._unlit_run = 0
         self._judge = EmitterJudge(
             self._serial,
@@ -107,13 +108,16 @@ class MomentBuilder:
         before, self._before = self._before, moment
         adjacent = before is not None and moment.number == before.number + 1
         self._unlit_run = self._unlit_run + 1 if moment.lit is False else 0
+        given, self._given = self._given, False
         if moment.lit:
-            return self._frame(moment, lit=moment, unlit=self._unlit_of(moment, before) if adjacent else None)
+            unlit = self._unlit_of(moment, before) if adjacent and not given else None
+            return self._frame(moment, lit=moment, unlit=unlit)
         if moment.lit is None:
             return None if self._accepted < START_UP else self._frame(moment, lit=None, unlit=None)
         unlit_too = before is not None and before.lit is False
         # one lit frameset lost between two unlit ones is no reason for a Frame without it
-        return self._frame(moment, None, moment) if unlit_too and (adjacent or self._unlit_run > 2) else None
+        self._given = unlit_too and (adjacent or self._unlit_run > 2)
+        return self._frame(moment, None, moment) if self._given else None
 
     def _unlit_of(self, moment: _Moment, before: _Moment | None) -> _Moment | None:
         """The unlit partner of a lit moment."""

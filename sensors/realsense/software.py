@@ -80,6 +80,9 @@ class SoftwareModel:
     product_id: str = "0B07"
     firmware: str = "5.16.0.1"
     usb: str = "3.2"
+    port: str = ""
+    """Where it hangs in sysfs; "" says nothing, as with librealsense's own USB driver."""
+    product_line: str = "D400"
     fixed: tuple[str, ...] = ()
     """Options it has and does not let anybody change."""
     lacking: tuple[str, ...] = ()
@@ -147,12 +150,14 @@ class SoftwareD435:
         for key, text in (
             (rs.camera_info.name, self._model.name),
             (rs.camera_info.serial_number, self.serial),
-            (rs.camera_info.product_line, "D400"),
+            (rs.camera_info.product_line, self._model.product_line),
             (rs.camera_info.product_id, self._model.product_id),
             (rs.camera_info.firmware_version, self._model.firmware),
             (rs.camera_info.usb_type_descriptor, self._model.usb),
+            (rs.camera_info.physical_port, self._model.port),
         ):
-            device.register_info(key, text)
+            if text:
+                device.register_info(key, text)
         stereo, rgb = device.add_sensor("Stereo Module"), device.add_sensor("RGB Camera")
         stereo.add_read_only_option(rs.option.depth_units, self._depth_scale_m)
         stereo.add_read_only_option(rs.option.stereo_baseline, calibration.baseline_mm)

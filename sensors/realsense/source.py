@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, Literal
 
 from edgefas.sensors.alignment import PixelBox
@@ -17,8 +19,9 @@ from edgefas.sensors.frame import Flaw, Frame
 from edgefas.sensors.realsense.emitter import switch_emitter
 from edgefas.sensors.realsense.exposure import Steering
 from edgefas.sensors.realsense.failures import Cause, StartFailed, start_failed
-from edgefas.sensors.realsense.identity import read_identity
+from edgefas.sensors.realsense.identity import read_identity, read_info
 from edgefas.sensors.realsense.moments import MomentBuilder
+from edgefas.sensors.realsense.sdk import load
 from edgefas.sensors.sanity import Last, inspect
 from edgefas.sensors.source import (
     FLAW_COUNTERS,
@@ -158,6 +161,15 @@ class RealSenseSource(CameraSource):
     def identity(self) -> CameraIdentity:
         """See `CameraSource.identity`."""
         return self._identity
+
+    def video_devices(self) -> tuple[Path, ...]:
+        """See `CameraSource.video_devices`. With librealsense's own USB driver (RSUSB) there are none."""
+        running = self._running
+        if running is None or self._driver != "librealsense":
+            return ()
+        device = running.profile.get_device()
+        port = read_info(device, load().camera_info.physical_port)
+        return (Path(port),) if re.search(r"/video\d+$", port) else ()
 
     def set_exposure_region(self, box: PixelBox) -> None:
         """See `CameraSource.set_exposure_region`. The capture thread does it: the camera takes milliseconds."""

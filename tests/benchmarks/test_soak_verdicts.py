@@ -8,8 +8,9 @@ import pytest
 
 from edgefas.benchmarks.soak.faults import FAULTS, Fault
 from edgefas.benchmarks.soak.verdicts import Event, Heard, accepted_faulty, decided_old, result_of
-from edgefas.contracts import Reason, Verdict
-from edgefas.live.line import DecisionLine, State, Timing
+from edgefas.contracts import Verdict
+from edgefas.live.line import DecisionLine, Timing
+from tests.live import lines
 
 BLIND = Fault("blind", "no decision", 2.0)
 LIMP = Fault("limp", "goes on", 2.0)
@@ -18,21 +19,7 @@ ALIVE, NOTHING, ATTACK = Verdict.BONA_FIDE, Verdict.NO_DECISION, Verdict.ATTACK
 
 
 def line(decision: Verdict, state: Verdict, number: int = 1, age_ms: float = 20.0) -> DecisionLine:
-    scored = decision is not NOTHING
-    reason = Reason.SCORE_ABOVE_THRESHOLD if scored else Reason.FRAME_STALE
-    return DecisionLine(
-        frame=number,
-        device_ns=number * 10,
-        decision=decision,
-        reason=reason,
-        score=3.0 if scored else None,
-        state=State(decision=state, since_ns=None),
-        face=None,
-        median_z_mm=None,
-        modalities=(),
-        trust="unsigned",
-        timing=Timing(age_ms=age_ms),
-    )
+    return lines.line(number, decision, state, device_ns=number * 10, timing=Timing(age_ms=age_ms))
 
 
 def heard(rule: Callable[[float], tuple[Verdict, Verdict]]) -> list[Heard]:
@@ -54,7 +41,7 @@ def problem(fault: Fault, rule: Callable[[float], tuple[Verdict, Verdict]]) -> s
 
 def test_as_the_table_says() -> None:
     result = result_of(Event(BLIND, BEGIN, END), heard(blind_from(0.1, 0.25, 0.5)))
-    assert (result.problem, result.reasons) == (None, ("frame_stale",))
+    assert (result.problem, result.reasons) == (None, ("no_face",))
     assert result.no_decision_s == pytest.approx(0.1, abs=0.04)
     assert result.recovery_s == pytest.approx(0.5, abs=0.04)
     assert problem(LIMP, lambda at_s: (ALIVE, ALIVE)) is None

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from edgefas.contracts import (
     BoxCrop,
+    CameraPin,
     Contract,
     Decision,
     DepthInput,
@@ -19,6 +20,7 @@ from edgefas.contracts import (
     QualityGates,
     Reason,
     RGBInput,
+    TamperRule,
     TemporalRule,
     Verdict,
 )
@@ -59,7 +61,12 @@ gates = (
     .filter(lambda values: values["min_face_mm"] < values["max_face_mm"])
     .map(lambda values: QualityGates(**values))
 )
-policies = instances(Policy, gates=gates, temporal=instances(TemporalRule))
+tamper_rules = (
+    fields(TamperRule, camera=st.none() | instances(CameraPin))
+    .filter(lambda values: values["challenge_every_s"] <= values["challenge_valid_s"])
+    .map(lambda values: TamperRule(**values))
+)
+policies = instances(Policy, gates=gates, temporal=instances(TemporalRule), tamper=tamper_rules)
 points = st.tuples(st.floats(-1e5, 1e5), st.floats(-1e5, 1e5))
 face_boxes = instances(FaceBox, landmarks_px=st.none() | st.lists(points, max_size=5).map(tuple))
 undecided = st.builds(

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from edgefas.contracts import (
     BoxCrop,
+    CameraPin,
     Contract,
     ContractError,
     Decision,
@@ -26,6 +27,7 @@ from edgefas.contracts import (
     QualityGates,
     Reason,
     RGBInput,
+    TamperRule,
     TemporalRule,
     Verdict,
 )
@@ -33,6 +35,7 @@ from tests.contracts.strategies import decisions, face_boxes, input_specs, polic
 
 SMALLEST: dict[type[Contract], dict[str, Any]] = {
     BoxCrop: {"scale": 1.5},
+    CameraPin: {"serial": "0123"},
     Decision: {"verdict": "no_decision", "reason": "no_face"},
     DepthInput: {"height_px": 112, "width_px": 112},
     FaceBox: {"x_px": 1, "y_px": 2, "width_px": 30, "height_px": 40, "median_z_mm": 500},
@@ -42,6 +45,7 @@ SMALLEST: dict[type[Contract], dict[str, Any]] = {
     Policy: {},
     QualityGates: {},
     RGBInput: {"height_px": 112, "width_px": 112},
+    TamperRule: {},
     TemporalRule: {},
 }
 
@@ -131,7 +135,7 @@ def test_a_policy_of_before_the_gates_of_picture_quality_is_read() -> None:
 
 
 def test_the_written_form_is_stable() -> None:
-    """Bundles and ONNX files in the field hold these texts: a field may join with a default; else a new schema_version."""
+    """Bundles and ONNX files in the field hold these texts: fields may join with a default; else a new schema_version."""
     assert json.loads(Policy().to_json()) == {
         "schema_version": 1,
         "threshold": 0.0,
@@ -161,6 +165,19 @@ def test_the_written_form_is_stable() -> None:
         },
         "faces": "nearest",
         "max_faces": 4,
+        "tamper": {
+            "camera": None,
+            "repeats": "auto",
+            "max_clock_step_ms": 250.0,
+            "max_clock_drift_ppm": 1000.0,
+            "settle_frames": 15,
+            "challenge": "off",
+            "challenge_every_s": 15.0,
+            "challenge_valid_s": 30.0,
+            "challenge_pulses": 2,
+            "max_emitter_latency_ms": 300.0,
+            "emitter_jitter_ms": 25.0,
+        },
     }
     assert json.loads(InputSpec.from_dict(SMALLEST[InputSpec]).to_json()) == {
         "schema_version": 1,

@@ -31,6 +31,7 @@ def line(
         "median_z_mm": 512.0,
         "faces": 1,
         "each": (),
+        "source": "camera",
         "modalities": tuple(Modality),
         "trust": "unsigned",
         "timing": Timing(detect_ms=4.5, preprocess_ms=1.5, engine_ms=5.0, total_ms=12.0, age_ms=20.0),

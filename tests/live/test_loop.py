@@ -79,7 +79,7 @@ def test_line_has_exactly_the_documented_keys() -> None:
     row = json.loads(lines_of([noise_frame()])[0].to_json())
     assert list(row) == [
         "schema", "frame", "device_ns", "decision", "reason", "score", "state", "face", "median_z_mm", "faces",
-        "each", "modalities", "trust", "timing",
+        "each", "modalities", "trust", "source", "timing",
     ]  # fmt: skip
     assert row["schema"] == "edgefas.decision/1"
     assert row["trust"] == "unsigned"

@@ -84,7 +84,8 @@ def test_the_dom_tells_the_decision_its_reason_and_what_to_do(browser: Browser, 
     assert browser.value(TEXT.format("distance")) == "0.51 m"
     assert browser.value(TEXT.format("since")) == "for 1.0 s"
     assert browser.value("document.getElementById('stages').innerText.replace(/\\s+/g, ' ')") == (
-        "Find the face 4.5 ms Gates 0.0 ms Prepare 1.5 ms Network 5.0 ms Everything else 1.0 ms Camera to decision 20.0 ms"
+        "Find the face 4.5 ms Gates 0.0 ms Prepare 1.5 ms Network 5.0 ms Everything else 1.0 ms "
+        "Camera to decision 20.0 ms"
     )
     shown = browser.value("document.body.innerText")
     for words in ("small · simulated:seed=1", "unsigned model", "simulated camera", WARNING, "1,200", "Connected"):
