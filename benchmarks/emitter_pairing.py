@@ -157,7 +157,7 @@ def run_live(
         start_s = time.monotonic()
         for turn, number in enumerate(truth_order(case, framesets)):
             time.sleep(max(0.0, start_s + turn / fps - time.monotonic()))
-            _push(camera, frames[number // 2 % len(frames)], number, case)
+            push(camera, frames[number // 2 % len(frames)], number, case)
         time.sleep(1.0)
         done.set()
         reader.join()
@@ -172,7 +172,7 @@ def run_recording(path: Path) -> Outcome:
         return _outcome(counts, source.stats())
 
 
-def _push(camera: SoftwareD435, frame: Frame, number: int, case: Case) -> None:
+def push(camera: SoftwareD435, frame: Frame, number: int, case: Case) -> None:
     lit = number % 2 == 0
     ir = frame.ir_lit if lit else frame.ir_unlit
     assert ir is not None

@@ -84,13 +84,17 @@ def _is_zero(picture: U8 | U16) -> bool:
 
 
 def _is_frozen(frame: Frame, before: Frame) -> bool:
-    pairs: tuple[tuple[Any, Any], ...] = (
-        (frame.color, before.color),
+    """Colour is asked only where it is alone: at half the rate of depth (dim light), or when frames come in a rush, one
+    colour picture honestly belongs to two moments."""
+    stereo: tuple[tuple[Any, Any], ...] = (
         (frame.ir_lit, before.ir_lit),
         (frame.ir_unlit, before.ir_unlit),
         (frame.depth, before.depth),
     )
-    return any(new is not None and old is not None and _repeats(new, old) for new, old in pairs)
+    both = [(new, old) for new, old in stereo if new is not None and old is not None]
+    if not both and frame.color is not None and before.color is not None:
+        both = [(frame.color, before.color)]
+    return any(_repeats(new, old) for new, old in both)
 
 
 def _repeats(new: U8 | U16, old: U8 | U16) -> bool:

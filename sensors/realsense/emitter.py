@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from typing import Any, Literal
@@ -26,14 +27,14 @@ _SPECKS = 0.015
 """Share of specks that means dots, where there is no picture of the other kind to compare with."""
 _NOISE = 0.35
 """No dot pattern is that dense (0.28 at most, on a bare wall in the dark): a picture of noise says nothing."""
-_FLOOR, _STEP = 3e-4, 2.0
+_FLOOR, _STEP = 5e-4, 2.0
 """Two shares, each lifted by the floor, are of two kinds when one is this many times the other."""
-_STEP_REACH, _LEVELS_REACH = 4, 30
-"""Frame numbers over which a step is looked for, and over which what it taught holds: the scene changes, too."""
+_STEP_REACH, _LEVEL_REACH = 4, 2
+"""Frame numbers over which a step is looked for, and over which what it taught holds: dots may be gone for ever."""
 
-_BLOCK_PX = 8
+_BLOCK_PX = 4
 _DARKER, _DARKER_SHARE = 8.0, 0.15
-_MOVED_SHARE = 0.004
+_MOVED_SHARE = 0.002
 
 
 def switch_emitter(device: Any, on: bool) -> bool:
@@ -82,9 +83,12 @@ class EmitterJudge:
         self._settled_in = _SETTLE
         self._votes: deque[tuple[bool, bool]] = deque(maxlen=_VOTES)
         self._flags: deque[bool] = deque(maxlen=_VOTES)
-        self._shares: deque[tuple[int, float]] = deque(maxlen=_STEP_REACH)
-        self._levels: tuple[int, float] | None = None
+        self._share: tuple[int, float] | None = None
+        """Number of the frameset before, and its share."""
+        self._step: tuple[int, float] | None = None
         """Number of the last step, and the share between its two kinds."""
+        self._doubt = False
+        """The last picture that was not silent contradicted what is believed, and no dots have been seen since."""
         self._last: tuple[bool | None, bool | None] = (None, None)
         """Metadata and picture of the frameset before."""
 
@@ -114,7 +118,10 @@ class EmitterJudge:
             self._vote(flag_before, seen_before)
         self._vote(flag, seen)
         self._last = (flag, seen)
-        return self._decide(flag, seen), self._decide(flag_before, seen_before)
+        lit = self._decide(flag, seen)
+        if flag is not None and seen is not None:
+            self._doubt = lit is None or (self._doubt and not seen)
+        return lit, self._decide(flag_before, seen_before)
 
     def why(self) -> str:
         """What is believed, in words."""
@@ -127,18 +134,16 @@ class EmitterJudge:
     def _look(self, number: int, specks: float) -> tuple[bool | None, bool]:
         """What the picture shows: dots, none where there were some, or nothing to go by; and whether just now."""
         if specks > _NOISE:
-            self._shares.clear()
+            self._share = None
             return None, False
-        lifted = specks + _FLOOR
-        stepped = False
-        for earlier, other in self._shares:
-            between = (lifted * other) ** 0.5
-            if number - earlier <= _STEP_REACH and max(lifted, other) >= _STEP * min(lifted, other):
-                self._levels = (number, between)
-                stepped = earlier == number - 1
-        self._shares.append((number, lifted))
-        if self._levels is not None and number - self._levels[0] <= _LEVELS_REACH:
-            ratio = lifted / self._levels[1]
+        lifted, before, stepped = specks + _FLOOR, self._share, False
+        self._share = (number, lifted)
+        if before is not None and number - before[0] <= _STEP_REACH:
+            stepped = max(lifted, before[1]) >= _STEP * min(lifted, before[1])
+            if stepped:
+                self._step = (number, (lifted * before[1]) ** 0.5)
+        if self._step is not None and number - self._step[0] <= _LEVEL_REACH:
+            ratio = lifted / self._step[1]
             if ratio >= _STEP**0.5 or ratio <= _STEP**-0.5:
                 return ratio > 1, stepped
             return None, False
@@ -150,15 +155,16 @@ class EmitterJudge:
         self._votes.append((flag, seen))
         agree = sum(flag == seen for flag, seen in self._votes)
         disagree = len(self._votes) - agree
-        both_kinds = len({seen for _, seen in self._votes}) == 2
+        seen_kinds = [seen for _, seen in self._votes]
+        alternates = sum(a != b for a, b in itertools.pairwise(seen_kinds)) >= 3
         trust = self.trust
         if agree >= 2 and disagree <= 1:
             trust = "metadata"
-        elif both_kinds and disagree >= 3 and agree <= 1:
+        elif alternates and disagree >= 3 and agree <= 1:
             trust = "inverted"
-        elif both_kinds and agree >= 2 and disagree >= 2:
+        elif alternates and agree >= 2 and disagree >= 2:
             trust = "picture"
-        # else one kind only, against the metadata: a covered lens, a dead projector. Nobody knows.
+        # else dots went, or came, against the metadata: a covered lens, a dead projector. Nobody knows.
         if trust != self.trust:
             self.trust = trust
             log.log(
@@ -182,6 +188,10 @@ class EmitterJudge:
 
     def _decide_blind(self, flag: bool) -> bool | None:
         """The picture shows nothing to go by."""
+        if self._switched_on is False and self._settled_in == 0:
+            return False
+        if self._doubt:
+            return None
         if self.trust in ("metadata", "inverted"):
             return flag == (self.trust == "metadata")
         if self.trust == "picture" or self._alternating:
