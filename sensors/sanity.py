@@ -80,7 +80,7 @@ def _follow_clock(frame: Frame, last: Last, now: bool) -> tuple[Last, int, bool]
 
 
 def _is_zero(picture: U8 | U16) -> bool:
-    return not picture[_ROWS].any() and not picture.any()
+    return not picture[_ROWS].any() and not picture.max()  # max runs on vectors, any does not
 
 
 def _is_frozen(frame: Frame, before: Frame) -> bool:

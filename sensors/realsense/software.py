@@ -60,7 +60,11 @@ class SoftwareBus:
         self._held.append(([device.get_info(key) for device in added], added))
 
     def unplug(self, serial: str) -> None:
-        """Let go of one camera."""
+        """Let go of one camera.
+
+        A pipeline that streams from another camera of this bus remembers the one that left, and librealsense crashes
+        on it: cameras that are unplugged while others stream need a bus each.
+        """
         self._held[:] = [held for held in self._held if serial not in held[0]]
 
     def unplug_all(self) -> None:
