@@ -29,6 +29,8 @@ _RESERVE_BYTES = 16 << 20
 _NOTES_BYTES = 16 << 10
 """Written before the recording begins, so that the notes fit on a disk that has filled meanwhile."""
 _FLUSH_S = 5.0
+_STUCK_S = 10.0
+"""A file that has not grown for so long, while frames came, will not grow any more."""
 _SILENCE_S = 10.0
 
 
@@ -198,6 +200,7 @@ def _capture(
 ) -> _Captured:
     """Run the camera until something ends it."""
     first_ns, last_serial, seen = None, "", _Captured(0, 0, 0.0, "camera_lost", CameraIdentity())
+    size_bytes, grown_s = 0, time.monotonic()
     while True:
         try:
             frame = camera.read(_SILENCE_S)
@@ -216,7 +219,13 @@ def _capture(
         )
         if progress is not None:
             progress(seen.seconds, seen.frames)
-        ended = _reached(limits, seen, path) or ("stopped" if stopped() else None)
+        now_bytes, now_s = _size(path), time.monotonic()
+        if now_bytes > size_bytes:
+            size_bytes, grown_s = now_bytes, now_s
+        ended = _reached(limits, seen, size_bytes) or ("stopped" if stopped() else None)
+        if ended is None and now_s - grown_s > _STUCK_S:  # a card of FAT32 takes no more than 4 GiB, for one
+            ended = "write_failed"
+            seen = replace(seen, trouble=f"nothing more could be written: {_CANNOT_WRITE}")
         if ended is None and _free_bytes(path.parent) < _RESERVE_BYTES:
             ended, left = "disk_full", _RESERVE_BYTES >> 20
             seen = replace(seen, trouble=f"the disk of {path.parent} is full: less than {left} MiB are free")
@@ -227,12 +236,16 @@ def _capture(
     return replace(seen, camera=replace(camera_now, serial=camera_now.serial or last_serial))
 
 
-def _reached(limits: Limits, seen: _Captured, path: Path) -> Ended | None:
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _reached(limits: Limits, seen: _Captured, size_bytes: int) -> Ended | None:
     if limits.frames is not None and seen.frames >= limits.frames:
         return "frames"
     if limits.seconds is not None and seen.seconds >= limits.seconds:
         return "seconds"
-    if limits.max_size_bytes is not None and path.stat().st_size >= limits.max_size_bytes:
+    if limits.max_size_bytes is not None and size_bytes >= limits.max_size_bytes:
         return "max_size"
     return None
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -213,3 +214,16 @@ def test_a_yunet_file_finds_faces(bundle: Path, tmp_path: Path, capsys: pytest.C
     (row,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert row["faces"] == 1
     assert row["score"] is not None
+
+
+def test_a_video_has_colour_alone_and_decides_nothing(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "clip.avi")
+    writer = cv2.VideoWriter(path, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"FFV1"), 20.0, (64, 48))
+    for _ in range(3):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    assert live("--camera", path, "--model", bundle, "--allow-unsigned", "--json") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["reason"], row["modalities"]) for row in rows] == [("modality_missing", ["rgb"])] * 3

@@ -144,8 +144,8 @@ def test_a_size_limit_ends_it(tmp_path):
 
 
 def test_a_disk_that_fills_ends_the_recording_and_keeps_it(tmp_path, monkeypatch):
-    free = iter([1 << 30, 1 << 30, 1 << 30, 1 << 20])
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=next(free)))
+    free = iter([1 << 30, 1 << 30, 1 << 20])
+    monkeypatch.setattr(recording, "_free_bytes", lambda folder: next(free))
     made = record("simulated:frames=2", tmp_path / "a.db3", limits=Limits(seconds=60), shown=SHOWN)
     assert "is full: less than 16 MiB are free" in made.trouble
     assert read_notes(tmp_path / "a.db3").ended == "disk_full"
@@ -166,6 +166,16 @@ def test_frames_that_librealsense_drops_silently_are_missed(tmp_path, monkeypatc
     made = record("simulated:frames=2", tmp_path / "a.db3", limits=Limits(frames=3))
     assert "only 1 of 3 framesets could be written: the disk is full" in made.trouble
     assert (made.notes.ended, made.notes.framesets, made.notes.lost) == ("write_failed", 1, 2)
+
+
+def test_a_file_that_grows_no_more_ends_the_recording(tmp_path, monkeypatch):
+    """As on a card that takes no file above 4 GiB: hours could pass before anybody looked."""
+    monkeypatch.setattr(recording, "_STUCK_S", 0.3)
+    monkeypatch.setattr(recording, "_size", lambda path: 4 << 30)
+    made = record("simulated:frames=2", tmp_path / "a.db3", limits=Limits(seconds=86_400))
+    assert made.notes.ended == "write_failed"
+    assert "nothing more could be written: the disk is full, or a file size limit" in made.trouble
+    assert len(list(open_source(str(tmp_path / "a.db3")))) == made.framesets > 0
 
 
 def test_nothing_written_is_an_error_that_leaves_nothing(tmp_path, monkeypatch):

@@ -99,3 +99,23 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
 def test_wrong_options(text: str) -> None:
     with pytest.raises(UsageError, match=r"allowed: rgb, ir|20 to 150"):
         open_source(text)
+
+
+def test_the_containers_time_counts_where_it_goes_forward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Phones film at a varying rate; some containers have no time, or one that stands still."""
+    stated_ms = iter([0.0, 40.0, 140.0, 140.0, 100.0, 300.0])
+    real = cv2.VideoCapture
+
+    class Varying:
+        def __init__(self, *arguments: object) -> None:
+            self._video = real(*arguments)
+
+        def get(self, key: int) -> float:
+            return next(stated_ms) if key == cv2.CAP_PROP_POS_MSEC else self._video.get(key)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._video, name)
+
+    path = write(tmp_path / "clip.avi", pictures(6), fps=20.0)
+    monkeypatch.setattr(cv2, "VideoCapture", Varying)
+    assert [frame.device_ns // 1_000_000 for frame in open_source(str(path))] == [0, 40, 140, 190, 240, 300]
