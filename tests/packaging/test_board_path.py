@@ -11,7 +11,7 @@ from pathlib import Path
 PROGRAM = """
 import importlib, json, pkgutil, sys
 
-refused = {"torch", "onnx", "onnxscript", "onnxsim", "sklearn", "matplotlib", "pandas", "lightning_fabric"}
+refused = {"torch", "onnx", "onnxscript", "onnxsim", "sklearn", "matplotlib", "pandas", "lightning_fabric", "starlette", "uvicorn"}
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
