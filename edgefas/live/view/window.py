@@ -104,7 +104,7 @@ def draw(frame: Frame | None, line: DecisionLine) -> U8:
     bar = np.full((BAR_PX, tiles.shape[1], 3), 24, np.uint8)
     said, colour = say(line), COLOURS[line.state.decision]
     score = "" if line.score is None else f"   score {line.score:+.2f}"
-    _write(bar, f"{said.headline}{score}   {line.timing.total_ms:.0f} ms", (12, 26), 0.75, colour)
+    _write(bar, f"{said.headline}{score}   {line.timing.total_ms:.0f} ms", (12, 26), 0.75, colour, 2)
     _write(bar, ". ".join(text for text in (said.why, said.todo) if text), (12, 52), 0.55, (220, 220, 220))
     return np.vstack([tiles, bar])
 
@@ -127,5 +127,7 @@ def _tiles(frame: Frame | None, line: DecisionLine) -> U8:
     return np.hstack(tiles)
 
 
-def _write(picture: U8, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int]) -> None:
-    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+def _write(
+    picture: U8, text: str, at: tuple[int, int], size: float, colour: tuple[int, int, int], thick: int = 1
+) -> None:
+    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thick, cv2.LINE_AA)

@@ -32,7 +32,7 @@ export class Chart {
     const g = this.canvas.getContext("2d");
     const style = getComputedStyle(document.body);
     const tone = (name) => style.getPropertyValue(`--${name}`);
-    const [left, right, top, bottom] = [34, 10, 8, 36];
+    const [left, right, top, bottom] = [34, 10, 8, 40];
     const w = this.width - left - right;
     const h = this.height - top - bottom;
     const x = (at) => left + w * (1 - (now - at) / this.seconds);
@@ -64,13 +64,13 @@ export class Chart {
     }
 
     g.textAlign = "right";
-    g.fillText("state", left - 6, top + h + 9);
+    g.fillText("state", left - 6, top + h + 12);
 
     g.save();
     g.beginPath();
     g.rect(left, 0, w, this.height);
     g.clip();
-    this.band(g, points, x, top + h + 6, tone, now);
+    this.band(g, points, x, top + h + 9, tone, now);
     g.lineWidth = 1.8;
     for (const p of points) {
       const px = x(p.at);
