@@ -27,7 +27,7 @@ from edgefas.files import write_atomically
 SETTLE_S = 10.0
 """Memory before this is start-up; growth is counted from here."""
 SAMPLE_EVERY_S = 0.5
-STAGES = ("detect_ms", "preprocess_ms", "engine_ms", "total_ms")
+STAGES = ("detect_ms", "gates_ms", "preprocess_ms", "engine_ms", "total_ms")
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,13 @@ class LiveFigures:
     seconds: float
     decisions_per_s: float
     detect_ms: float
+    gates_ms: float
     preprocess_ms: float
     engine_ms: float
     total_ms: float
     all_but_engine_ms: float
     all_but_engine_p95_ms: float
+    all_but_engine_p99_ms: float
     peak_rss_mb: float
     rss_growth_mb: float | None
     """Mean of the last tenth of the samples less that of the first tenth after settling; None for short runs."""
@@ -95,6 +97,7 @@ def _figures(rows: list[dict[str, Any]], arrivals_s: list[float], rss_mb: list[t
         **stage,
         all_but_engine_ms=float(np.median(rest)),
         all_but_engine_p95_ms=float(np.percentile(rest, 95)),
+        all_but_engine_p99_ms=float(np.percentile(rest, 99)),
         peak_rss_mb=max(value for _, value in rss_mb),
         rss_growth_mb=growth,
     )

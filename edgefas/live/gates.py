@@ -140,14 +140,14 @@ def sharpness(frame: Frame, face: FaceBox) -> float | None:
         (x0, y0), (x1, y1) = depth_to_color(frame.calibration, corners, face.median_z_mm).clip(0).astype(int)
         inside = picture[y0:y1, x0:x1]
         part = cv2.cvtColor(inside, cv2.COLOR_RGB2GRAY) if inside.size else None
-    if (part is None or part.size == 0 or part.mean() < DARK_GREY) and frame.ir_unlit is not None:
+    if (part is None or part.size == 0 or cv2.mean(part)[0] < DARK_GREY) and frame.ir_unlit is not None:
         part = _part(frame.ir_unlit, face)
-    if part is None or part.size == 0 or part.mean() < DARK_GREY:
+    if part is None or part.size == 0 or cv2.mean(part)[0] < DARK_GREY:
         return None
     height = max(8, round(SHARPNESS_PX * part.shape[0] / part.shape[1]))
     small = cv2.resize(part, (SHARPNESS_PX, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-    spread = float(small.var())
-    return float(cv2.Laplacian(small, cv2.CV_32F).var()) / spread if spread > 0 else 0.0
+    spread = _variance(small)
+    return _variance(cv2.Laplacian(small, cv2.CV_32F)) / spread if spread > 0 else 0.0
 
 
 def _ir_shares(frame: Frame, face: FaceBox, spec: InputSpec) -> tuple[float | None, float | None]:
@@ -161,10 +161,10 @@ def _ir_shares(frame: Frame, face: FaceBox, spec: InputSpec) -> tuple[float | No
     part = None if picture is None else _part(picture, face)
     if part is None or part.size == 0:
         return None, None
-    saturated = float((part >= WHITE).mean())
+    saturated = _share(part >= WHITE)
     if spec.ir.encoding is IREncoding.ACTIVE and frame.ir_unlit is not None:
-        saturated = max(saturated, float((_part(frame.ir_unlit, face) >= WHITE).mean()))
-    return float((part <= BLACK).mean()), saturated
+        saturated = max(saturated, _share(_part(frame.ir_unlit, face) >= WHITE))
+    return _share(part <= BLACK), saturated
 
 
 def _turn_of(landmarks: tuple[tuple[float, float], ...] | None) -> float:
@@ -189,6 +189,15 @@ def _part(picture: npt.NDArray[Pixel], face: FaceBox) -> npt.NDArray[Pixel]:
     """The face box's pixels; empty where it lies outside."""
     x0, y0 = max(0, round(face.x_px)), max(0, round(face.y_px))
     return picture[y0 : max(0, round(face.y_px + face.height_px)), x0 : max(0, round(face.x_px + face.width_px))]
+
+
+def _share(mask: npt.NDArray[np.bool_]) -> float:
+    return float(np.count_nonzero(mask)) / mask.size
+
+
+def _variance(picture: npt.NDArray[np.float32]) -> float:
+    """numpy's own takes three times as long on pictures this small."""
+    return float(cv2.meanStdDev(picture)[1][0, 0]) ** 2
 
 
 def _over(share: float | None, most: float) -> bool:
