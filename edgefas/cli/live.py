@@ -15,6 +15,9 @@ from edgefas.cli.signals import stop_signals
 from edgefas.cli.status import StatusLine
 
 NANOSECONDS = 1_000_000_000
+UNCALIBRATED = (
+    "no score calibration in the policy: frames vote, whatever their scores; to decide by evidence: edgefas calibrate"
+)
 
 
 def command(
@@ -23,6 +26,9 @@ def command(
         typer.Option(help="realsense[:SERIAL], FILE.db3, FILE.bag, simulated[:options] or dir:PATH."),
     ] = "realsense",
     model: Annotated[Path | None, typer.Option(help="A bundle (.efas) or network file; default: the demo.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Instead of the model's own: what `edgefas calibrate` wrote.")
+    ] = None,
     allow_unsigned: Annotated[bool, typer.Option(help="Run a model that nobody signed.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON line per frame on stdout.")] = False,
     headless: Annotated[bool, typer.Option(help="No status line.")] = False,
@@ -33,12 +39,16 @@ def command(
 ) -> None:
     """Decide, frame by frame, who is before the camera: bona fide, attack, or no decision and why."""
     from edgefas.live.loop import decide_stream
-    from edgefas.live.model import emitter_for, open_model
+    from edgefas.live.model import emitter_for, open_model, with_policy
     from edgefas.sensors.open import open_source
 
     live_model = open_model(model, allow_unsigned=allow_unsigned, threads=threads)
+    if policy is not None:
+        live_model = with_policy(live_model, policy)
     if live_model.warning:
         errors.print(f"warning: {live_model.warning}", style="yellow", highlight=False)
+    if live_model.policy.calibration is None:
+        errors.print(f"warning: {UNCALIBRATED}", style="yellow", highlight=False, soft_wrap=True)
     emitter = emitter_for(live_model.engine.spec)
     with (
         live_model.engine,

@@ -18,7 +18,7 @@ from edgefas.contracts.input_spec import (
     RGBInput,
 )
 from edgefas.contracts.label import Label
-from edgefas.contracts.policy import Policy, QualityGates, TemporalRule
+from edgefas.contracts.policy import Policy, QualityGates, ScoreCalibration, SprtRule, TemporalRule
 
 __all__ = [
     "BoxCrop",
@@ -37,6 +37,8 @@ __all__ = [
     "QualityGates",
     "RGBInput",
     "Reason",
+    "ScoreCalibration",
+    "SprtRule",
     "TemporalRule",
     "Verdict",
 ]

@@ -11,7 +11,7 @@ from edgefas.engines.runtime.engine import Engine
 from edgefas.faces import detect_faces
 from edgefas.live.line import DecisionLine, Face, State, Timing
 from edgefas.live.pipeline import Detector, Judgement, judge
-from edgefas.live.temporal import Memory, advance, forget
+from edgefas.live.temporal import Memory, advance, evidence_of, forget, rule_of
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.source import CameraSource, CameraTimeout, EndOfStream
 
@@ -37,7 +37,7 @@ def decide_stream(
             frame = source.read(SILENCE_S)
         except CameraTimeout:
             memory = forget(memory)
-            yield None, _silence(memory, trust)
+            yield None, _silence(memory, policy, trust)
             continue
         except EndOfStream:
             return
@@ -49,11 +49,11 @@ def decide_stream(
         else:
             found = judge(frame, engine, policy, detect, face, live=source.live)
         face = found.face
-        memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
-        yield frame, _line(frame, found, memory, trust)
+        memory = advance(memory, policy, found.decision, found.face, frame.device_ns)
+        yield frame, _line(frame, found, memory, policy, trust)
 
 
-def _line(frame: Frame, found: Judgement, memory: Memory, trust: Trust) -> DecisionLine:
+def _line(frame: Frame, found: Judgement, memory: Memory, policy: Policy, trust: Trust) -> DecisionLine:
     box = found.face
     return DecisionLine(
         frame=frame.number,
@@ -61,7 +61,7 @@ def _line(frame: Frame, found: Judgement, memory: Memory, trust: Trust) -> Decis
         decision=found.decision.verdict,
         reason=found.decision.reason,
         score=found.decision.score,
-        state=State(decision=memory.state, since_ns=memory.since_ns),
+        state=_state(memory, policy),
         face=None if box is None else Face(**box.model_dump(exclude={"median_z_mm"})),
         median_z_mm=None if box is None else box.median_z_mm,
         modalities=found.modalities,
@@ -70,7 +70,16 @@ def _line(frame: Frame, found: Judgement, memory: Memory, trust: Trust) -> Decis
     )
 
 
-def _silence(memory: Memory, trust: Trust) -> DecisionLine:
+def _state(memory: Memory, policy: Policy) -> State:
+    return State(
+        decision=memory.state,
+        since_ns=memory.since_ns,
+        rule=rule_of(policy),
+        evidence=evidence_of(memory, policy),
+    )
+
+
+def _silence(memory: Memory, policy: Policy, trust: Trust) -> DecisionLine:
     nothing = Decision.none(Reason.FRAME_STALE)
     return DecisionLine(
         frame=None,
@@ -78,7 +87,7 @@ def _silence(memory: Memory, trust: Trust) -> DecisionLine:
         decision=nothing.verdict,
         reason=nothing.reason,
         score=None,
-        state=State(decision=memory.state, since_ns=memory.since_ns),
+        state=_state(memory, policy),
         face=None,
         median_z_mm=None,
         modalities=(),

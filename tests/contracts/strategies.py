@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, TypeVar
 
 from hypothesis import strategies as st
@@ -19,6 +20,8 @@ from edgefas.contracts import (
     QualityGates,
     Reason,
     RGBInput,
+    ScoreCalibration,
+    SprtRule,
     TemporalRule,
     Verdict,
 )
@@ -35,6 +38,10 @@ def fields(model: type[Contract], **given: st.SearchStrategy[Any]) -> st.SearchS
 
 def instances(model: type[T], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[T]:
     return fields(model, **given).map(lambda values: model(**values))
+
+
+def _opening(values: dict[str, Any]) -> float:
+    return math.log((1 - values["max_bpcer"]) / values["max_apcer"])
 
 
 def per_channel(low: float, high: float) -> st.SearchStrategy[tuple[float, float, float]]:
@@ -58,7 +65,16 @@ gates = (
     .filter(lambda values: values["min_distance_mm"] < values["max_distance_mm"])
     .map(lambda values: QualityGates(**values))
 )
-policies = instances(Policy, gates=gates, temporal=instances(TemporalRule))
+tests = (
+    fields(SprtRule)
+    .map(lambda values: values | {"max_frame_evidence": min(values["max_frame_evidence"], _opening(values) / 2)})
+    .filter(lambda values: values["max_gap_ms"] < values["forget_ms"] and values["max_frame_evidence"] > 0)
+    .map(lambda values: SprtRule(**values))
+)
+calibrations = instances(ScoreCalibration, model_sha256=st.just("0" * 64))
+policies = instances(
+    Policy, gates=gates, temporal=instances(TemporalRule, sprt=tests), calibration=st.none() | calibrations
+)
 face_boxes = instances(FaceBox)
 undecided = st.builds(
     Decision,

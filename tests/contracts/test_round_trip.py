@@ -26,6 +26,8 @@ from edgefas.contracts import (
     QualityGates,
     Reason,
     RGBInput,
+    ScoreCalibration,
+    SprtRule,
     TemporalRule,
     Verdict,
 )
@@ -42,6 +44,17 @@ SMALLEST: dict[type[Contract], dict[str, Any]] = {
     Policy: {},
     QualityGates: {},
     RGBInput: {"height_px": 112, "width_px": 112},
+    ScoreCalibration: {
+        "model": "m",
+        "model_sha256": "0" * 64,
+        "slope": 1,
+        "offset": 0,
+        "correlation_ms": 100,
+        "bona_fide_episodes": 9,
+        "attack_episodes": 9,
+        "frames": 99,
+    },
+    SprtRule: {},
     TemporalRule: {},
 }
 
@@ -144,7 +157,17 @@ def test_the_written_form_is_stable() -> None:
             "reject_frames": 2,
             "hold_ms": 500.0,
             "min_face_iou": 0.2,
+            "sprt": {
+                "max_apcer": 0.01,
+                "max_bpcer": 0.05,
+                "max_frame_evidence": 2.0,
+                "min_frames": 3,
+                "max_gap_ms": 150.0,
+                "forget_ms": 500.0,
+                "release_ms": 500.0,
+            },
         },
+        "calibration": None,
     }
     assert json.loads(InputSpec.from_dict(SMALLEST[InputSpec]).to_json()) == {
         "schema_version": 1,
