@@ -16,6 +16,7 @@ import edgefas
 from edgefas.cli import (
     benchmark,
     build,
+    calibrate,
     collect,
     compare,
     doctor,
@@ -34,7 +35,9 @@ DEBUG = "EDGEFAS_DEBUG"
 """The environment variable that shows tracebacks."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
-for command in (models, train, export, collect, quantize, placement, build, compare, benchmark, live, record, doctor):
+for command in (
+    models, train, export, collect, quantize, placement, build, compare, benchmark, live, record, calibrate, doctor,
+):  # fmt: skip
     # Command files import what is heavy inside the function, so that --help needs no extra and is quick.
     app.command(command.__name__.rsplit(".", 1)[-1])(command.command)
 

@@ -62,7 +62,7 @@ class SprtRule(Contract):
     max_apcer: float = Field(0.01, ge=1e-9, le=0.5, description="attacks that may be accepted")
     max_bpcer: float = Field(0.05, ge=1e-9, le=0.5, description="bona fide that may be taken for attacks")
     max_frame_evidence: float = Field(2.0, gt=0, le=20, description="of one frame; below what opens a door")
-    min_frames: int = Field(3, ge=2, le=1000)
+    min_frames: int = Field(5, ge=2, le=1000)
     max_gap_ms: float = Field(150, gt=0, le=10000, description="no frame speaks for a longer time than this")
     forget_ms: float = Field(500, gt=0, le=10000)
     release_ms: float = Field(500, ge=0, le=60000, description="after an attack nobody is accepted for so long")

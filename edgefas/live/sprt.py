@@ -4,10 +4,11 @@ A. Wald, "Sequential tests of statistical hypotheses", Ann. Math. Statist. 16 (1
 independent observations, stop at log((1 - beta) / alpha) or log(beta / (1 - alpha)). Three things are a
 reconstruction, since frames before a door are neither independent nor of one length:
 
-- Correlation. Of frames dt apart whose correlation falls as exp(-dt / T), each is worth
-  (1 - rho) / (1 + rho) = tanh(dt / 2T) independent ones (the effective sample size of a first-order autoregression);
-  it weighs its log-likelihood ratio with that. So evidence grows with time and not with the frame rate, and a moment
-  told twice counts once. The first frame weighs no more than any other, which a short test pays with time.
+- Correlation. Of n frames dt apart whose correlation falls as exp(-dt / T), the mean is as good as that of
+  1 + (n - 1) w independent ones, w = (1 - rho) / (1 + rho) = tanh(dt / 2T): the effective sample size of a first-order
+  autoregression. So each log-likelihood ratio weighs w, and the first `min_frames` weigh at least 1 / min_frames, which
+  together make the one independent frame that every test has. Evidence then grows with time and not with the frame
+  rate, and a moment told twice counts once.
 - Clipping. One frame gives at most `max_frame_evidence`, either way, and never enough to open a door.
 - No end. The evidence stays between the two boundaries, and the test goes on.
 """
@@ -42,7 +43,8 @@ def advance(
     if decision.score is not None and decision.verdict is not Verdict.NO_DECISION:
         if decision.verdict is Verdict.ATTACK and state is Verdict.BONA_FIDE:
             state, evidence, frames = Verdict.NO_DECISION, 0.0, 0
-        given = frame_evidence(decision, test, calibration, None if scored_ns is None else device_ns - scored_ns)
+        gap_ns = None if scored_ns is None else device_ns - scored_ns
+        given = frame_evidence(decision, test, calibration, frames, gap_ns)
         evidence = min(max(evidence + given, test.reject_evidence), test.accept_evidence)
         frames, scored_ns = frames + (scored_ns is None or device_ns > scored_ns), device_ns
         reached = _reached(evidence, given, test) if frames >= test.min_frames else None
@@ -73,27 +75,32 @@ def advance(
     )
 
 
-def frame_evidence(decision: Decision, test: SprtRule, calibration: ScoreCalibration, gap_ns: int | None) -> float:
+def frame_evidence(
+    decision: Decision, test: SprtRule, calibration: ScoreCalibration, frames: int, gap_ns: int | None
+) -> float:
     """What a scored frame adds, in nats: its log-likelihood ratio, weighed by what is new in it, then clipped.
 
     Args:
-        gap_ns: since the scored frame before; None for the first.
+        frames: that gave evidence before it in this test.
+        gap_ns: since the last of them; None if there is none.
     """
     assert decision.score is not None
+    if gap_ns is not None and gap_ns <= 0:
+        return 0.0  # the same moment again
     ratio = calibration.log_likelihood_ratio(decision.score)
     if decision.verdict is Verdict.ATTACK:
         ratio = min(ratio, 0.0)  # a frame that is called an attack never speaks for bona fide
-    longest_ns = test.max_gap_ms * NS_PER_MS
-    new_ms = min(longest_ns if gap_ns is None else gap_ns, longest_ns) / NS_PER_MS
-    new = ratio * independent_share(new_ms, calibration.correlation_ms)
-    return min(max(new, -test.max_frame_evidence), test.max_frame_evidence)
+    weight = independent_share(test.max_gap_ms if gap_ns is None else gap_ns / NS_PER_MS, test, calibration)
+    if frames < test.min_frames:
+        weight = max(weight, 1 / test.min_frames)
+    return min(max(ratio * weight, -test.max_frame_evidence), test.max_frame_evidence)
 
 
-def independent_share(gap_ms: float, correlation_ms: float) -> float:
-    """How many independent frames a frame is worth that comes `gap_ms` after the last, 0 to 1."""
-    if gap_ms <= 0:
-        return 0.0
-    return math.tanh(gap_ms / (2 * correlation_ms)) if correlation_ms > 0 else 1.0
+def independent_share(gap_ms: float, test: SprtRule, calibration: ScoreCalibration) -> float:
+    """How many independent frames one is worth that comes `gap_ms` after the last, above 0 to 1."""
+    if calibration.correlation_ms == 0:
+        return 1.0
+    return math.tanh(min(gap_ms, test.max_gap_ms) / (2 * calibration.correlation_ms))
 
 
 def remembered(memory: Memory, test: SprtRule, device_ns: int) -> bool:

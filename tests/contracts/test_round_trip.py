@@ -161,7 +161,7 @@ def test_the_written_form_is_stable() -> None:
                 "max_apcer": 0.01,
                 "max_bpcer": 0.05,
                 "max_frame_evidence": 2.0,
-                "min_frames": 3,
+                "min_frames": 5,
                 "max_gap_ms": 150.0,
                 "forget_ms": 500.0,
                 "release_ms": 500.0,
