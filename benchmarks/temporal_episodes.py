@@ -1,7 +1,7 @@
 """Scores of the shipped network over simulated episodes, for the comparison of temporal rules; rendered once.
 
-Calibration and test share neither subjects nor seeds, and none of the subjects is in a training, validation,
-test or demonstration split. The site is the one held out of training.
+The rules are calibrated on the test split of the network's recipe (subjects 300 to 335, three frames of each episode)
+and compared on other subjects, who are in no split. All of it is at the site held out of training.
 """
 
 from __future__ import annotations
@@ -21,43 +21,41 @@ from edgefas.contracts import Label
 from edgefas.live.model import LiveModel, open_model
 from edgefas.sensors.simulator import SIMULATOR_VERSION
 from edgefas.sensors.simulator.episode import Presentation, sample_episode
+from edgefas.sensors.simulator.motion import FRAME_NS
 
+RECIPE = "dah-fas-lite-sim"
 SITE = 1
-FIRST_SUBJECT = {"calibration": 600, "test": 700}
-FIRST_SEED = {"calibration": 60_000, "test": 70_000}
-COUNTS = {
-    "calibration": {"bona_fide": 12, "flat_print": 6, "phone_replay": 6, "rigid_mask": 6},
-    "test": {"bona_fide": 40, "flat_print": 20, "phone_replay": 20, "rigid_mask": 20},
-}
+FIRST_SUBJECT, FIRST_SEED = 700, 70_000
+COUNTS = {"bona_fide": 40, "flat_print": 20, "phone_replay": 20, "rigid_mask": 20}
 MOMENTS = range(0, 36, 3)
 """12 frames, every third of 30 a second: 1.1 s of each episode for a third of the rendering."""
 Job = tuple[str, int, int]
 """(presentation, subject, seed)."""
 
 
-def jobs(part: str) -> list[Job]:
-    """The episodes of `calibration` or `test`; those of a subject follow each other, so its head is modelled once."""
-    found, seed = [], FIRST_SEED[part]
-    for species, count in COUNTS[part].items():
+def jobs() -> list[Job]:
+    """The episodes the rules are compared on; those of a subject follow each other, so its head is modelled once."""
+    found, seed = [], FIRST_SEED
+    for species, count in COUNTS.items():
         for number in range(count):
-            found.append((species, FIRST_SUBJECT[part] + number, seed))
+            found.append((species, FIRST_SUBJECT + number, seed))
             seed += 1
     return sorted(found, key=lambda job: job[1])
 
 
-def scored_episodes(
-    part: str, cache_folder: Path, progress: Callable[[int, int], None], processes: int | None = None
+def test_episodes(
+    cache_folder: Path, progress: Callable[[int, int], None], processes: int | None
 ) -> list[ScoredEpisode]:
-    """Render and score a part, or read what was done before with the same simulator, plan and network.
+    """Render and score the episodes of `jobs`, or read what was done before with the same simulator, plan and network.
 
     Every episode is kept as soon as it is done: a run that was cut off goes on where it was.
     """
     with _model().engine:
-        key = f"{SIMULATOR_VERSION} {SITE} {list(MOMENTS)} {jobs(part)} {_model().sha256}"
-    file = cache_folder / f"temporal-{part}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsonl"
+        key = f"{SIMULATOR_VERSION} {SITE} {list(MOMENTS)} {jobs()} {_model().sha256}"
+    file = cache_folder / f"temporal-test-{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsonl"
     cache_folder.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-    todo = jobs(part)[len(rows) :]
+    todo = jobs()[len(rows) :]
     if todo:
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(processes, spawn) as pool, file.open("a") as cached:
@@ -66,8 +64,28 @@ def scored_episodes(
                 rows.append({"job": job, "times_ns": episode.times_ns.tolist(), "scores": scores})
                 cached.write(json.dumps(rows[-1]) + "\n")
                 cached.flush()
-                progress(len(rows), len(jobs(part)))
+                progress(len(rows), len(jobs()))
     return [_episode(*row["job"], row["times_ns"], row["scores"]) for row in rows]
+
+
+def calibration_episodes(cache_folder: Path, progress: Callable[[int, int], None]) -> list[ScoredEpisode]:
+    """The recipe's test split as episodes of three frames, a third of a second apart."""
+    # here, not above: what renders episodes imports this file, and has no use for torch
+    from edgefas.training.calibration_set import score_with
+    from edgefas.training.recipe import load_recipe
+    from edgefas.training.simulated import EPISODE_FRAMES, samples_for
+
+    data = load_recipe(RECIPE).data
+    assert data.test is not None
+    with open_model(None, threads=1).engine as engine:
+        samples = samples_for(data, data.test, engine.spec, cache_folder / "data", progress)
+        scores = score_with(engine, samples).astype(np.float64)
+    each = data.test.frames_per_episode
+    times_ns = np.arange(each, dtype=np.int64) * (EPISODE_FRAMES // each) * FRAME_NS
+    return [
+        ScoredEpisode(f"species={samples.species[row]},row={row}", _label(samples.species[row]), times_ns, part)
+        for row, part in zip(range(0, len(scores), each), np.split(scores, len(scores) // each), strict=True)
+    ]
 
 
 def species_of(episode: ScoredEpisode) -> str:

@@ -120,8 +120,8 @@ def _print(out: Path, policy: Policy, frames: FrameErrors, held_out: Reached) ->
         )  # fmt: skip
 
     row("recordings: attacks accepted", test.max_apcer, held_out.attacks_accepted)
-    row("recordings: bona fide called attacks", test.max_bpcer, held_out.bona_fide_rejected)
-    row("recordings: bona fide still undecided", None, held_out.bona_fide_undecided)
+    row("recordings: bona fide refused", test.max_bpcer, held_out.bona_fide_rejected)
+    row("recordings: bona fide undecided", None, held_out.bona_fide_undecided)
     row("frames: attacks accepted", test.max_apcer, frames.attacks_accepted)
     row("frames: bona fide rejected", None, frames.bona_fide_rejected)
     results.print(table)
@@ -139,4 +139,10 @@ def _print(out: Path, policy: Policy, frames: FrameErrors, held_out: Reached) ->
             f"{held_out.attacks_accepted.total} attack recordings cannot show {test.max_apcer:.2%}: up to "
             f"{held_out.attacks_accepted.high:.1%} remains possible; record more",
             style="yellow", highlight=False, soft_wrap=True,
+        )  # fmt: skip
+    if held_out.bona_fide_undecided.share > 0.5:
+        errors.print(
+            f"most bona fide are never decided: {calibration.bona_fide_episodes} recordings of them do not give the "
+            f"evidence that --max-apcer {test.max_apcer:g} asks for within their length; record more, longer, or ask "
+            "for less", style="yellow", highlight=False, soft_wrap=True,
         )  # fmt: skip
