@@ -51,25 +51,33 @@ class ScoredEpisode:
 
 
 def label_of(recording: str) -> Label:
-    """The label in the JSON file beside a recording: `clip.db3.json` or `clip.json`, `{"label": "bona_fide"}`.
+    """The label in the JSON file beside a recording (`clip.json`, `clip.db3.json`), or in a folder (`recording.json`).
+
+    It is `{"label": "bona_fide"}`, or stands under `"shown"` as in the notes that `edgefas record` writes.
 
     Raises:
-        UsageError: no such file, no JSON, or no label in it.
+        UsageError: no such file, no JSON, no label in it, or notes of a file of another size.
     """
     path = Path(recording.removeprefix("dir:"))
-    beside = (path.with_name(path.name + ".json"), path.with_suffix(".json"))
+    beside = (path / "recording.json", path.with_suffix(".json"), path.with_name(path.name + ".json"))
     found = next((file for file in beside if file.is_file()), None)
-    allowed = " or ".join(label.value for label in Label)
     if found is None:
         raise UsageError(
-            f"{recording} has no label: {beside[0].name} is not there; name the recording after --bona-fide or "
+            f"{recording} has no label: {beside[1].name} is not there; name the recording after --bona-fide or "
             "--attack, or record with a label"
         )
     try:
         content = json.loads(found.read_bytes())
-        return Label(content["label"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        label = Label(content["label"] if "label" in content else content["shown"]["label"])
+        size = content.get("size_bytes")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        allowed = " or ".join(label.value for label in Label)
         raise UsageError(f'{found}: must hold {{"label": ...}}, {allowed}') from None
+    if path.is_file() and size not in (None, path.stat().st_size):
+        raise UsageError(
+            f"{found} describes a recording of {size} bytes, {path} has {path.stat().st_size}: not its own"
+        )
+    return label
 
 
 def score_source(

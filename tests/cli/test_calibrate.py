@@ -12,7 +12,8 @@ import pytest
 
 from edgefas.calibration import episodes
 from edgefas.cli.main import run
-from edgefas.contracts import Policy
+from edgefas.contracts import Label, Policy
+from edgefas.errors import UsageError
 from edgefas.live import loop
 from edgefas.sensors.folder import write_folder
 from tests.bundles import write_small_bundle
@@ -154,17 +155,41 @@ def test_a_broken_policy_is_refused(
     assert "p.json" in err
 
 
+@pytest.mark.parametrize(
+    ("name", "notes"),
+    [
+        ("a.json", {"label": "attack"}),
+        ("a.db3.json", {"label": "attack"}),
+        ("a.json", {"schema_version": 1, "shown": {"label": "attack", "species": "flat_print"}, "size_bytes": 3}),
+    ],
+)
+def test_labels_are_read_where_they_may_lie(tmp_path: Path, name: str, notes: dict[str, Any]) -> None:
+    (tmp_path / "a.db3").write_text("abc")
+    (tmp_path / name).write_text(json.dumps(notes))
+    assert episodes.label_of(str(tmp_path / "a.db3")) is Label.ATTACK
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "recording.json").write_text(json.dumps({"shown": notes.get("shown", notes)}))
+    assert episodes.label_of(f"dir:{tmp_path / 'folder'}") is Label.ATTACK
+
+
+def test_notes_of_another_recording_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.db3").write_text("abcd")
+    (tmp_path / "a.json").write_text('{"shown": {"label": "attack"}, "size_bytes": 3}')
+    with pytest.raises(UsageError, match=r"describes a recording of 3 bytes, .*a.db3 has 4"):
+        episodes.label_of(str(tmp_path / "a.db3"))
+
+
 def test_wrong_arguments(bundle: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     alive, spoof = names(clips, "bona_fide"), names(clips, "attack")
     unlabelled = tmp_path / "x.db3"
     unlabelled.write_text("")
-    for content in ('{"label": "maybe"}', "{}", "[1]", "nonsense"):
+    for content in ('{"label": "maybe"}', "{}", "[1]", "nonsense", '{"shown": {"label": null}}'):
         unlabelled.with_suffix(".json").write_text(content)
         assert calibrate(bundle, str(unlabelled)) == 2
         assert 'x.json: must hold {"label": ...}, bona_fide or attack' in capsys.readouterr().err
     cases: list[tuple[list[str], int, str]] = [
         ([], 2, "no recordings"),
-        ([str(tmp_path / "none.db3")], 2, "has no label: none.db3.json is not there"),
+        ([str(tmp_path / "none.db3")], 2, "has no label: none.json is not there"),
         (alive, 2, "no recording is attack"),
         (spoof, 2, "no recording is bona_fide"),
         ([*alive, *spoof, spoof[0]], 2, "is given twice"),
