@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def test_episodes(
         key = f"{SIMULATOR_VERSION} {SITE} {list(MOMENTS)} {jobs()} {_model().sha256}"
     file = cache_folder / f"temporal-test-{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsonl"
     cache_folder.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    rows: list[dict[str, Any]] = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
     todo = jobs()[len(rows) :]
     if todo:
         spawn = multiprocessing.get_context("spawn")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,8 +108,8 @@ def score_frames(
 ) -> ScoredEpisode:
     """Every frame of an opened source, which is closed; see `score_source`."""
     times, scores = [], []
-    with camera, closing(decide_stream(camera, model.engine, model.policy, model.trust)) as stream:
-        for frame, line in stream:
+    with camera:
+        for frame, line in decide_stream(camera, model.engine, model.policy, model.trust):
             if frame is None:
                 continue
             if line.reason is Reason.SCORE_NOT_FINITE:

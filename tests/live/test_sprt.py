@@ -218,6 +218,12 @@ def test_a_frame_called_an_attack_never_speaks_for_bona_fide() -> None:
     assert {memory.evidence for memory in play(policy(threshold=3), [2.0] * 9)} == {0.0}
 
 
+def test_a_frame_that_says_nothing_opens_nothing() -> None:
+    """The evidence is there before `min_frames` are; it waits for a frame that speaks for bona fide."""
+    states = [memory.state for memory in play(policy(), [2.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.1])]
+    assert states == [Verdict.NO_DECISION] * 6 + [Verdict.BONA_FIDE]
+
+
 def test_the_policy_says_which_rule_decides() -> None:
     assert rule_of(policy()) == "sprt"
     assert rule_of(Policy()) == "vote"
