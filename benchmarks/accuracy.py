@@ -11,7 +11,6 @@ is what a CPU runs. The single branches are trained here, briefly, on the same s
 from __future__ import annotations
 
 import json
-import math
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.latency import Subject, measure
 from edgefas.benchmarks.subjects import random_inputs
 from edgefas.calibration.compare import compare_scores
+from edgefas.calibration.intervals import Share, wilson
 from edgefas.cli.console import errors
 from edgefas.cli.train import report_to, training_progress
 from edgefas.contracts import Label
@@ -51,19 +51,7 @@ BRANCHES: dict[str, dict[str, Any]] = {
 }
 """Single-branch networks and their options; EfficientNet at 112 pixels, to train on the same samples."""
 EPOCHS = 2
-Z95 = 1.959963984540054
 FLOAT, FUSED, ASYMMETRIC = "fp32, this CPU", "int8 fused, this CPU", "int8 fused asymmetric, this CPU"
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share with its 95 % Wilson interval."""
-
-    count: int
-    total: int
-    share: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -84,15 +72,6 @@ class Row:
     max_abs_difference: float
     """Of the log-odds, to the float network."""
     sqnr_db: float | None
-
-
-def wilson(count: int, total: int) -> Share:
-    """95 % interval of a share (E. B. Wilson, 1927): sensible also where nothing, or everything, was counted."""
-    share, spread = count / total, Z95**2 / total
-    middle = (share + spread / 2) / (1 + spread)
-    reach = Z95 * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    low = middle - reach if count else 0.0  # exactly, not but for a rounding
-    return Share(count, total, share, low, middle + reach if count < total else 1.0)
 
 
 def branch_recipe(name: str) -> Recipe:

@@ -28,8 +28,8 @@ import typer
 from rich.progress import track
 from torch import nn
 
-from edgefas.benchmarks.accuracy import Share, wilson
 from edgefas.benchmarks.environment import environment
+from edgefas.calibration.intervals import Share, wilson
 from edgefas.cli.console import errors
 from edgefas.contracts import InputSpec, IREncoding, Label, Modality
 from edgefas.files import write_atomically

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from edgefas.faces import Detector
 
 NANOSECONDS = 1_000_000_000
+UNCALIBRATED = (
+    "no score calibration in the policy: frames vote, whatever their scores; to decide by evidence: edgefas calibrate"
+)
 
 
 class TamperChecks(str, Enum):
@@ -35,6 +38,9 @@ def command(
         typer.Option(help="realsense[:SERIAL], FILE.db3, FILE.bag, simulated[:options] or dir:PATH."),
     ] = "realsense",
     model: Annotated[Path | None, typer.Option(help="A bundle (.efas) or network file; default: the demo.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Instead of the model's own: what `edgefas calibrate` wrote.")
+    ] = None,
     allow_unsigned: Annotated[bool, typer.Option(help="Run a model that nobody signed.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON line per frame on stdout.")] = False,
     headless: Annotated[bool, typer.Option(help="No view at all.")] = False,
@@ -72,7 +78,7 @@ def command(
 ) -> None:
     """Decide, frame by frame, who is before the camera: bona fide, attack, or no decision and why."""
     from edgefas.live.loop import decide_stream
-    from edgefas.live.model import emitter_for, open_model
+    from edgefas.live.model import emitter_for, open_model, with_policy
     from edgefas.live.tamper.strengthen import strengthen
     from edgefas.sensors.open import open_source
 
@@ -80,10 +86,14 @@ def command(
     flags.check(headless=headless)
     detect = _detector(face_model, face_box)
     live_model = open_model(model, allow_unsigned=allow_unsigned, threads=threads)
-    policy = live_model.policy if faces is None else live_model.policy.model_copy(update={"faces": faces})
+    if policy is not None:
+        live_model = with_policy(live_model, policy)
     if live_model.warning:
         errors.print(f"warning: {live_model.warning}", style="yellow", highlight=False)
-    policy = strengthen(policy, pin_camera, everything=tamper_checks is TamperChecks.ALL)
+    if live_model.policy.calibration is None:
+        errors.print(f"warning: {UNCALIBRATED}", style="yellow", highlight=False, soft_wrap=True)
+    rules = live_model.policy if faces is None else live_model.policy.model_copy(update={"faces": faces})
+    rules = strengthen(rules, pin_camera, everything=tamper_checks is TamperChecks.ALL)
     emitter = emitter_for(live_model.engine.spec)
     with (
         live_model.engine,
@@ -94,7 +104,7 @@ def command(
     ):
         ended = _limit(frames, seconds)
         count, begin = 0, time.monotonic()
-        for frame, line in decide_stream(source, live_model.engine, policy, live_model.trust, detect):
+        for frame, line in decide_stream(source, live_model.engine, rules, live_model.trust, detect):
             if json:
                 print(line.to_json(), flush=True)
             observers.update(frame, line)

@@ -16,6 +16,7 @@ import edgefas
 from edgefas.cli import (
     benchmark,
     build,
+    calibrate,
     collect,
     compare,
     doctor,
@@ -48,6 +49,7 @@ for command in (
     live,
     record,
     replay,
+    calibrate,
     doctor,
 ):
     # Command files import what is heavy inside the function, so that --help needs no extra and is quick.

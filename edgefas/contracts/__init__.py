@@ -18,7 +18,16 @@ from edgefas.contracts.input_spec import (
     RGBInput,
 )
 from edgefas.contracts.label import Label
-from edgefas.contracts.policy import CameraPin, FaceChoice, Policy, QualityGates, TamperRule, TemporalRule
+from edgefas.contracts.policy import (
+    CameraPin,
+    FaceChoice,
+    Policy,
+    QualityGates,
+    ScoreCalibration,
+    SprtRule,
+    TamperRule,
+    TemporalRule,
+)
 
 __all__ = [
     "BoxCrop",
@@ -39,6 +48,8 @@ __all__ = [
     "QualityGates",
     "RGBInput",
     "Reason",
+    "ScoreCalibration",
+    "SprtRule",
     "TamperRule",
     "TemporalRule",
     "Verdict",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -43,12 +44,73 @@ class QualityGates(Contract):
         return self
 
 
+class ScoreCalibration(Contract):
+    """What a score is worth: the log-likelihood ratio of bona fide against attack is slope * score + offset.
+
+    Fitted by `edgefas calibrate` (Platt scaling, the prior of the recordings taken out) for one model: the scores of
+    another mean something else.
+    """
+
+    model: str = Field(min_length=1, max_length=200)
+    model_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of the bundle or network file")
+    slope: float = Field(gt=0, le=1000)
+    offset: float = Field(ge=-1000, le=1000)
+    correlation_ms: float = Field(
+        ge=0, le=3_600_000, description="the correlation of two frames so far apart has fallen to 1/e"
+    )
+    bona_fide_episodes: int = Field(ge=1, le=10**9, description="recordings it was fitted to")
+    attack_episodes: int = Field(ge=1, le=10**9)
+    frames: int = Field(ge=1, le=10**12, description="scored frames in them")
+
+    def log_likelihood_ratio(self, score: float) -> float:
+        """In nats; positive speaks for bona fide."""
+        return self.slope * score + self.offset
+
+
+class SprtRule(Contract):
+    """Wald's sequential probability ratio test (1945) on calibrated scores; edgefas/live/sprt.py.
+
+    The evidence, a sum of log-likelihood ratios, makes the state bona fide at `accept_evidence` and attack at
+    `reject_evidence`. It fades between `max_gap_ms` and `forget_ms` without a scored frame.
+    """
+
+    max_apcer: float = Field(0.01, ge=1e-9, le=0.5, description="attacks that may be accepted")
+    max_bpcer: float = Field(0.05, ge=1e-9, le=0.5, description="bona fide that may be taken for attacks")
+    max_frame_evidence: float = Field(2.0, gt=0, le=20, description="of one frame; below what opens a door")
+    min_frames: int = Field(5, ge=2, le=1000)
+    max_gap_ms: float = Field(150, gt=0, le=10000, description="no frame speaks for a longer time than this")
+    forget_ms: float = Field(500, gt=0, le=10000)
+    release_ms: float = Field(500, ge=0, le=60000, description="after an attack nobody is accepted for so long")
+
+    @property
+    def accept_evidence(self) -> float:
+        """Wald's upper boundary, log((1 - bpcer) / apcer)."""
+        return math.log((1 - self.max_bpcer) / self.max_apcer)
+
+    @property
+    def reject_evidence(self) -> float:
+        """Wald's lower boundary, log(bpcer / (1 - apcer)); negative, or 0 for a test that asks for nothing."""
+        return math.log(self.max_bpcer / (1 - self.max_apcer))
+
+    @model_validator(mode="after")
+    def _no_frame_opens_a_door(self) -> SprtRule:
+        if self.max_frame_evidence >= self.accept_evidence:
+            raise ValueError(
+                f"max_frame_evidence {self.max_frame_evidence} must be below {self.accept_evidence:.3g}, the evidence "
+                f"that opens a door for max_apcer {self.max_apcer:g} and max_bpcer {self.max_bpcer:g}"
+            )
+        if self.max_gap_ms >= self.forget_ms:
+            raise ValueError(f"max_gap_ms {self.max_gap_ms} must be below forget_ms {self.forget_ms}")
+        return self
+
+
 class TemporalRule(Contract):
     """From frame decisions to the state a door uses; times are device times, so a recording repeats exactly.
 
-    The state becomes bona fide when the last `window_ms` hold at least `accept_frames` bona fide frames, and
-    nothing else but undecided ones; it becomes attack as soon as the window holds `reject_frames` attacks.
-    A state is held for `hold_ms` after its last supporting frame, never longer.
+    With a score calibration in the policy, `sprt` decides, and of the fields here only `hold_ms` and `min_face_iou`
+    count. Without one frames vote: the state becomes bona fide when the last `window_ms` hold at least
+    `accept_frames` bona fide frames, and nothing else but undecided ones; it becomes attack as soon as the window
+    holds `reject_frames` attacks. A state is held for `hold_ms` after its last supporting frame, never longer.
     """
 
     window_ms: float = Field(500, gt=0, le=10000)
@@ -56,6 +118,7 @@ class TemporalRule(Contract):
     reject_frames: int = Field(2, ge=1, le=1000)
     hold_ms: float = Field(500, ge=0, le=10000)
     min_face_iou: float = Field(0.2, ge=0, le=1, description="a box that moved further is another face: start again")
+    sprt: SprtRule = SprtRule()
 
 
 class CameraPin(Contract):
@@ -105,3 +168,4 @@ class Policy(Contract):
     faces: FaceChoice = Field("nearest", description="of several: which one is judged, or all of them")
     max_faces: int = Field(4, ge=1, le=16, description="with `all`; more are no decision")
     tamper: TamperRule = TamperRule()
+    calibration: ScoreCalibration | None = Field(None, description="None: frames vote")

@@ -16,6 +16,8 @@ class State(Contract):
 
     decision: Verdict
     since_ns: int | None
+    rule: Literal["sprt", "vote"] = "vote"
+    evidence: float | None = Field(None, description="log-likelihood ratio of bona fide so far; None where frames vote")
 
 
 class Face(Contract):

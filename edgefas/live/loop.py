@@ -15,7 +15,7 @@ from edgefas.live.pipeline import Judgement, face_region, judge, seen_modalities
 from edgefas.live.several import Judged, subjects
 from edgefas.live.tamper.camera import Origin
 from edgefas.live.tamper.guard import Guard
-from edgefas.live.temporal import Memory, advance, forget
+from edgefas.live.temporal import Memory, advance, evidence_of, forget, rule_of
 from edgefas.live.watched import Watched
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.source import CameraSource, CameraTimeout, EndOfStream
@@ -69,7 +69,7 @@ def _decide(
             except CameraTimeout:
                 memory = forget(memory)
                 guard.silence()
-                yield None, _silence(memory, trust, guard.origin)
+                yield None, _silence(memory, policy, trust, guard.origin)
                 continue
             except EndOfStream:
                 return
@@ -87,7 +87,7 @@ def _decide(
             known = subjects(before, found.judged, tracks, policy)
             if known - before:
                 memory = forget(memory)
-            memory = advance(memory, policy.temporal, found.decision, found.face, frame.device_ns)
+            memory = advance(memory, policy, found.decision, found.face, frame.device_ns)
             at_fault = frame.flaws or alarm is not None or found.decision.reason in FAULTS
             if at_fault and frame.device_ns - memory.supported_ns > FAULT_HOLD_NS:
                 memory = forget(memory)
@@ -104,7 +104,7 @@ def _line(frame: Frame, found: Judgement, memory: Memory, policy: Policy, trust:
         decision=found.decision.verdict,
         reason=found.decision.reason,
         score=found.decision.score,
-        state=State(decision=memory.state, since_ns=memory.since_ns),
+        state=_state(memory, policy),
         face=None if shown is None else _face(shown),
         median_z_mm=None if shown is None else shown.face.median_z_mm,
         faces=len(found.tracks.visible) if found.judged else 0,
@@ -131,7 +131,16 @@ def _of_one(judged: Judged) -> FaceDecision:
     )
 
 
-def _silence(memory: Memory, trust: Trust, origin: Origin) -> DecisionLine:
+def _state(memory: Memory, policy: Policy) -> State:
+    return State(
+        decision=memory.state,
+        since_ns=memory.since_ns,
+        rule=rule_of(policy),
+        evidence=evidence_of(memory, policy),
+    )
+
+
+def _silence(memory: Memory, policy: Policy, trust: Trust, origin: Origin) -> DecisionLine:
     nothing = Decision.none(Reason.FRAME_STALE)
     return DecisionLine(
         frame=None,
@@ -139,7 +148,7 @@ def _silence(memory: Memory, trust: Trust, origin: Origin) -> DecisionLine:
         decision=nothing.verdict,
         reason=nothing.reason,
         score=None,
-        state=State(decision=memory.state, since_ns=memory.since_ns),
+        state=_state(memory, policy),
         face=None,
         median_z_mm=None,
         faces=0,

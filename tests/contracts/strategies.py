@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, TypeVar
 
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from edgefas.contracts import (
     QualityGates,
     Reason,
     RGBInput,
+    ScoreCalibration,
+    SprtRule,
     TamperRule,
     TemporalRule,
     Verdict,
@@ -37,6 +40,10 @@ def fields(model: type[Contract], **given: st.SearchStrategy[Any]) -> st.SearchS
 
 def instances(model: type[T], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[T]:
     return fields(model, **given).map(lambda values: model(**values))
+
+
+def _opening(values: dict[str, Any]) -> float:
+    return math.log((1 - values["max_bpcer"]) / values["max_apcer"])
 
 
 def per_channel(low: float, high: float) -> st.SearchStrategy[tuple[float, float, float]]:
@@ -66,7 +73,20 @@ tamper_rules = (
     .filter(lambda values: values["challenge_every_s"] <= values["challenge_valid_s"])
     .map(lambda values: TamperRule(**values))
 )
-policies = instances(Policy, gates=gates, temporal=instances(TemporalRule), tamper=tamper_rules)
+tests = (
+    fields(SprtRule)
+    .map(lambda values: values | {"max_frame_evidence": min(values["max_frame_evidence"], _opening(values) / 2)})
+    .filter(lambda values: values["max_gap_ms"] < values["forget_ms"] and values["max_frame_evidence"] > 0)
+    .map(lambda values: SprtRule(**values))
+)
+calibrations = instances(ScoreCalibration, model_sha256=st.just("0" * 64))
+policies = instances(
+    Policy,
+    gates=gates,
+    temporal=instances(TemporalRule, sprt=tests),
+    calibration=st.none() | calibrations,
+    tamper=tamper_rules,
+)
 points = st.tuples(st.floats(-1e5, 1e5), st.floats(-1e5, 1e5))
 face_boxes = instances(FaceBox, landmarks_px=st.none() | st.lists(points, max_size=5).map(tuple))
 undecided = st.builds(

@@ -27,6 +27,8 @@ from edgefas.contracts import (
     QualityGates,
     Reason,
     RGBInput,
+    ScoreCalibration,
+    SprtRule,
     TamperRule,
     TemporalRule,
     Verdict,
@@ -46,6 +48,17 @@ SMALLEST: dict[type[Contract], dict[str, Any]] = {
     QualityGates: {},
     RGBInput: {"height_px": 112, "width_px": 112},
     TamperRule: {},
+    ScoreCalibration: {
+        "model": "m",
+        "model_sha256": "0" * 64,
+        "slope": 1,
+        "offset": 0,
+        "correlation_ms": 100,
+        "bona_fide_episodes": 9,
+        "attack_episodes": 9,
+        "frames": 99,
+    },
+    SprtRule: {},
     TemporalRule: {},
 }
 
@@ -135,7 +148,7 @@ def test_a_policy_of_before_the_gates_of_picture_quality_is_read() -> None:
 
 
 def test_the_written_form_is_stable() -> None:
-    """Bundles and ONNX files in the field hold these texts: fields may join with a default; else a new schema_version."""
+    """Bundles and ONNX files in the field hold these texts: fields may join, all else needs a new version."""
     assert json.loads(Policy().to_json()) == {
         "schema_version": 1,
         "threshold": 0.0,
@@ -162,6 +175,15 @@ def test_the_written_form_is_stable() -> None:
             "reject_frames": 2,
             "hold_ms": 500.0,
             "min_face_iou": 0.2,
+            "sprt": {
+                "max_apcer": 0.01,
+                "max_bpcer": 0.05,
+                "max_frame_evidence": 2.0,
+                "min_frames": 5,
+                "max_gap_ms": 150.0,
+                "forget_ms": 500.0,
+                "release_ms": 500.0,
+            },
         },
         "faces": "nearest",
         "max_faces": 4,
@@ -178,6 +200,7 @@ def test_the_written_form_is_stable() -> None:
             "max_emitter_latency_ms": 300.0,
             "emitter_jitter_ms": 25.0,
         },
+        "calibration": None,
     }
     assert json.loads(InputSpec.from_dict(SMALLEST[InputSpec]).to_json()) == {
         "schema_version": 1,

@@ -83,7 +83,8 @@ def test_line_has_exactly_the_documented_keys() -> None:
     ]  # fmt: skip
     assert row["schema"] == "edgefas.decision/1"
     assert row["trust"] == "unsigned"
-    assert row["state"] == {"decision": "no_decision", "since_ns": 33_333_333}
+    state = {"decision": "no_decision", "since_ns": 33_333_333, "rule": "vote", "evidence": None}
+    assert row["state"] == state
     assert DecisionLine.from_json(json.dumps(row)).to_json() == json.dumps(row, separators=(",", ":"))
 
 

@@ -1,16 +1,17 @@
-"""The temporal rule: what a door may believe, and for how long."""
+"""The vote, which decides without a calibration: what a door may believe, and for how long."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgefas.contracts import Decision, Reason, TemporalRule, Verdict
+from edgefas.contracts import Decision, Policy, Reason, TemporalRule, Verdict
 from edgefas.live.temporal import Memory, advance, forget
 from tests.scenes import face
 
 MS = 1_000_000
 RULE = TemporalRule(window_ms=500, accept_frames=5, reject_frames=2, hold_ms=400)
+POLICY = Policy(temporal=RULE)
 ALIVE, SPOOF, NOTHING = Decision.from_score(3, 0), Decision.from_score(-3, 0), Decision.none(Reason.NO_FACE)
 
 
@@ -19,7 +20,7 @@ def play(decisions: list[Decision], step_ms: int = 33, memory: Memory | None = N
     memory = memory or Memory()
     for decision in decisions:
         now += step_ms * MS
-        memory = advance(memory, RULE, decision, None if decision is NOTHING else face(), now)
+        memory = advance(memory, POLICY, decision, None if decision is NOTHING else face(), now)
         memories.append(memory)
     return memories
 
@@ -59,21 +60,21 @@ def test_a_state_never_outlives_its_hold() -> None:
 
 def test_a_gap_in_the_stream_ends_the_state() -> None:
     accepted = play([ALIVE] * 6)[-1]
-    later = advance(accepted, RULE, NOTHING, None, accepted.last_ns + 401 * MS)
+    later = advance(accepted, POLICY, NOTHING, None, accepted.last_ns + 401 * MS)
     assert later.state is Verdict.NO_DECISION
     assert later.since_ns == later.last_ns
 
 
 def test_another_face_starts_again() -> None:
     accepted = play([ALIVE] * 6)[-1]
-    other = advance(accepted, RULE, ALIVE, face(x=20), accepted.last_ns + 33 * MS)
+    other = advance(accepted, POLICY, ALIVE, face(x=20), accepted.last_ns + 33 * MS)
     assert other.state is Verdict.NO_DECISION
     assert len(other.votes) == 1
 
 
 def test_a_clock_running_backwards_forgets() -> None:
     accepted = play([ALIVE] * 6)[-1]
-    assert advance(accepted, RULE, ALIVE, face(), 1).state is Verdict.NO_DECISION
+    assert advance(accepted, POLICY, ALIVE, face(), 1).state is Verdict.NO_DECISION
 
 
 def test_silence_forgets() -> None:
@@ -86,7 +87,7 @@ def test_bona_fide_always_has_fresh_and_unanimous_support(events: list[tuple[Dec
     memory, now, history = Memory(), 0, []
     for decision, gap_ms in events:
         now += gap_ms * MS
-        memory = advance(memory, RULE, decision, None if decision is NOTHING else face(), now)
+        memory = advance(memory, POLICY, decision, None if decision is NOTHING else face(), now)
         history.append((now, decision))
         if memory.state is not Verdict.BONA_FIDE:
             continue
