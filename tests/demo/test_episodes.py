@@ -17,8 +17,8 @@ PLAN = load_plan()
 def line(ms: int, state: Verdict, score: float | None = None) -> DecisionLine:
     return DecisionLine(
         frame=ms, device_ns=ms * 1_000_000 + 1, decision=Verdict.NO_DECISION, reason=Reason.NO_FACE, score=score,
-        state=State(decision=state, since_ns=None), face=None, median_z_mm=None, modalities=(), trust="unsigned",
-        timing=Timing(),
+        state=State(decision=state, since_ns=None), face=None, median_z_mm=None, faces=0, each=(),
+        modalities=(), trust="unsigned", timing=Timing(),
     )  # fmt: skip
 
 

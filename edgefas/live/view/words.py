@@ -38,6 +38,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "clock_jumped": ("The camera's clock jumped", "Wait a moment; if it comes back, check the camera"),
     "camera_changed": ("This is another camera than at the start", "Start again with the camera you trust"),
     "camera_untrusted": ("This is not the camera that was agreed on", "Connect the camera you trust"),
+    "challenge_pending": ("The camera is still being checked", "Wait some seconds"),
     "challenge_failed": ("The projector's pattern is missing in the picture", "Check the camera and its cable"),
     "engine_late": ("The network took too long", "Use a smaller model, or end other programs"),
     "engine_failed": ("The network could not be run", "See the log of edgefas live"),
