@@ -22,6 +22,10 @@ from tests.engines.lowered import fake_plugins
 from tests.engines.small_dah_fas import pictures, write_checkpoint, write_frames
 from tests.engines.tensorrt_fake import Gpu, install
 
+RECIPE = """quantize: [Conv, Gemm]
+float_weights: ["branches.rgb.*", "branches.ir.*"]
+"""
+"""INT8 in the depth branch and the fusion alone: through forty random layers one INT8 step becomes a wrong score."""
 COPIES = [(p, k) for p in ("fp16", "int8+fp16") for k in ("own", "stock")]
 
 
@@ -33,7 +37,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint = write_checkpoint(folder / "net.safetensors")
     source, out = folder / "net.onnx", folder / "net-int8"
     assert run(["export", str(checkpoint), "-o", str(source)]) == 0
-    assert run(["quantize", str(source), "--calibration", str(frames), "-o", str(out)]) == 0
+    (folder / "recipe.yaml").write_text(RECIPE)
+    options = ["--calibration", str(frames), "--recipe", str(folder / "recipe.yaml"), "-o", str(out)]
+    assert run(["quantize", str(source), *options]) == 0
     return folder
 
 
@@ -120,16 +126,11 @@ def test_compare_a_checkpoint_with_its_onnx(made: Path, capsys: pytest.CaptureFi
 def test_compare_the_onnx_with_its_int8_folder_by_layers(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = compared(capsys, made / "net.onnx", made / "net-int8", "--inputs", made / "frames.npz")
     assert found["frames"] == 8
-    assert found["max_abs"] > 0
+    assert found["max_abs"] > 0.01
     first = found["first_difference"]
     assert first["matched"] > 100
-    assert first["at"]["difference"] > 1e-3
-    assert first["before"] is None, "the first convolution is INT8 already"
-    weight = first["at"]["layer"].split()[1]
-    late = compared(
-        capsys, made / "net.onnx", made / "net-int8", "--inputs", made / "frames.npz", "--layer-tolerance", 0.1
-    )["first_difference"]
-    assert late is None or (late["at"]["layer"].split()[-1] != weight and late["before"]["difference"] <= 0.1)
+    assert first["at"]["layer"].startswith("Conv branches.depth."), "where INT8 begins"
+    assert first["before"]["difference"] <= 1e-3 < first["at"]["difference"]
 
 
 def test_compare_with_an_engine_of_tensorrt(
@@ -141,6 +142,6 @@ def test_compare_with_an_engine_of_tensorrt(
     for b in (folder.with_name("net-int8.engines"), folder):
         found = compared(capsys, made / "net.onnx", b, "--count", 4)
         assert found["backends"] == ["onnxruntime", "tensorrt"]
-        assert 0 < found["max_abs"] < TOLERANCE["fp16"]
+        assert 0 < found["max_abs"] < 1
         assert found["first_difference"] is None
         assert "tensorrt" in found["note"]
