@@ -240,8 +240,8 @@ def main(
         "command": "python -m edgefas.benchmarks.emitter_pairing " + " ".join(sys.argv[1:]),
         "seed": SEED,
         **environment(),
-        "what": "60 framesets/s of 320x240 px, alternating projector, software camera through librealsense; every frame "
-        "checked, live and from a recording of up to 1000 framesets",
+        "what": "60 framesets/s of 320x240 px, alternating projector, software camera through librealsense; every "
+        "frame checked, live and from a recording of up to 1000 framesets",
         "wrong_in_all": sum(result[way]["wrong"] for result in results.values() for way in ("live", "played")),
         "cases": results,
     }
