@@ -23,7 +23,7 @@ class QualityGates(Contract):
     max_off_centre: float = Field(0.8, gt=0, le=1.5, description="from the picture's middle, 1 is its edge")
     min_face_mm: float = Field(100, ge=10, le=1000, description="width of the face box at its distance")
     max_face_mm: float = Field(200, ge=10, le=1000)
-    max_turn_deg: float = Field(22, gt=0, le=90, description="left/right slope of the face's relief")
+    max_turn_deg: float = Field(25, gt=0, le=90, description="left/right slope of the face's relief")
     min_sharpness: float = Field(0.06, ge=0, le=100, description="0 switches it off")
     max_ir_dark_share: float = Field(0.5, ge=0, le=1, description="black pixels of the infrared face")
     max_ir_saturated_share: float = Field(0.7, ge=0, le=1, description="white pixels of the infrared face")

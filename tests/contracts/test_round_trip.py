@@ -161,7 +161,7 @@ def test_the_written_form_is_stable() -> None:
             "max_off_centre": 0.8,
             "min_face_mm": 100.0,
             "max_face_mm": 200.0,
-            "max_turn_deg": 22.0,
+            "max_turn_deg": 25.0,
             "min_sharpness": 0.06,
             "max_ir_dark_share": 0.5,
             "max_ir_saturated_share": 0.7,

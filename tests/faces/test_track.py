@@ -156,6 +156,14 @@ def test_cheap_detectors_are_asked_every_frame() -> None:
         assert [(t.id, t.face.x_px) for t in tracks.visible] == [(1, 200)]
 
 
+def test_at_the_edge_of_the_picture_the_detector_is_asked() -> None:
+    detect = Scripted()
+    detect.faces = [box(20, 150)]
+    tracks = follow(Tracks(), picture(0, {1: (20, 150)}), detect)
+    follow(tracks, picture(1, {1: (15, 150)}), detect)
+    assert [len(near) for near in detect.asked] == [0, 1]
+
+
 def test_the_same_frames_give_the_same_tracks() -> None:
     frames = [picture(number, {1: (200 + 9 * number, 150)}) for number in range(5)]
     plays = []

@@ -59,7 +59,7 @@ def test_turn_of_a_plane_is_its_angle(yaw_deg: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("yaw_deg", "reason"), [(18, None), (-18, None), (27, Reason.FACE_TURNED), (-27, Reason.FACE_TURNED)]
+    ("yaw_deg", "reason"), [(21, None), (-21, None), (29, Reason.FACE_TURNED), (-29, Reason.FACE_TURNED)]
 )
 def test_turned_faces_are_told(yaw_deg: float, reason: Reason | None) -> None:
     assert gate(plane(yaw_deg), face(), spec(), POLICY) is reason
