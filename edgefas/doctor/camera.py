@@ -38,7 +38,8 @@ def examine(
     """Watch `source` for `seconds` of host time, or to its end.
 
     Args:
-        source: as `open_source` takes it; what has no librealsense behind it is told with less.
+        source: as `open_source` takes it; what has no librealsense behind it is told with less. Of a recording the
+            first few framesets pass before they are watched.
         record_to: also record to this .db3 file; cameras only.
         profile: as `open_source` takes it.
         stopped: asked after each frame; True ends it early.
