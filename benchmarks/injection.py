@@ -179,7 +179,9 @@ def run_attack(attack: Attack, clip: list[Frame], seed: int) -> Run:
             found = round(place - attack.start)
         trusted = line.state.decision is Verdict.BONA_FIDE
         before += trusted and found is None
-        after += trusted and found is not None and place < attack.start + found + SOON
+        after += trusted and found is not None
+        if found is not None and place >= attack.start + found + SOON:
+            break
     return Run(found, dict(counts), before, after)
 
 
