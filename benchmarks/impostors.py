@@ -1,7 +1,8 @@
 """Streams for the injection list: honest ones, and impostors that claim to be the camera; pushed into librealsense.
 
 A stream is asked for every moment at 30 a second and told whether the projector is on; what it makes of that is its
-own affair; the honest one obeys with the next frame. The pipeline under test sees a camera like any other, never this module.
+own affair; the honest one obeys with the next frame. The pipeline under test sees a camera like any other, and never
+this module.
 """
 
 from __future__ import annotations
