@@ -18,6 +18,9 @@ from edgefas.sensors.frame import U8, Calibration, Frame, Intrinsics
 F32 = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
+_HIDDEN_PX, _BESIDE_PX = 1.0, 2.0
+"""Of the colour picture: falling back by less is noise of depth; an interpolated edge is left behind after so many."""
+
 
 @dataclass(frozen=True)
 class PixelBox:
@@ -48,7 +51,8 @@ class Aligned:
     depth_mm: F32
     """0 = no return."""
     valid: Mask
-    """True where there is a depth return and, if there is colour, where it falls inside the colour picture."""
+    """True where there is a depth return and, if there is colour, where the colour camera sees the same surface: inside
+    its picture, and not hidden from it by something nearer."""
     box: PixelBox
 
 
@@ -56,8 +60,10 @@ def align(frame: Frame, box: PixelBox | None = None) -> Aligned:
     """Align a region of `frame`: the face box for speed, everything for viewing and export.
 
     Where depth has a hole, colour is sampled as if the surface were at the region's median depth, so that faces
-    have no black spots; `depth_mm` and `valid` still say that there was no return. A frame without depth comes
-    back with `depth_mm` 0 and `valid` False everywhere.
+    have no black spots; `depth_mm` and `valid` still say that there was no return. Beside something near lies a strip
+    that the colour camera, a few centimetres away, does not see: it gets the colour next to that thing, not that of
+    the thing, whose edge would then be there twice. A frame without depth comes back with `depth_mm` 0 and `valid`
+    False everywhere.
 
     Raises:
         ValueError: the box is empty or reaches outside the grid.
@@ -76,8 +82,9 @@ def align(frame: Frame, box: PixelBox | None = None) -> Aligned:
         # every fifth pixel is enough for a value holes are filled with, and a full median costs more than the warp
         z_mm = np.where(valid, depth_mm, np.median(depth_mm[valid][::5]))
         x_px, y_px, inside = _color_pixels(frame.calibration, box, z_mm)
+        hidden = _uncover(x_px, valid, frame.calibration)
         rgb = cv2.remap(frame.color, x_px, y_px, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).astype(np.uint8)
-        valid &= inside
+        valid &= inside & ~hidden
     lit, unlit = (None if ir is None else ir[box.slices] for ir in (frame.ir_lit, frame.ir_unlit))
     return Aligned(rgb, lit, unlit, depth_mm, valid, box)
 
@@ -118,6 +125,24 @@ def _color_pixels(calibration: Calibration, box: PixelBox, z_mm: F32) -> tuple[F
     y_px = y * np.float32(color.fy_px) + np.float32(color.ppy_px)
     inside = (x_px >= 0) & (x_px <= color.width_px - 1) & (y_px >= 0) & (y_px <= color.height_px - 1)
     return x_px, y_px, in_front & inside
+
+
+def _uncover(x_px: F32, valid: Mask, calibration: Calibration) -> Mask:
+    """Find pixels that something nearer hides from the colour camera, and move their `x_px` to just beside that thing.
+
+    The colour camera sits beside the depth camera, so along a row its x grows, but where a near thing ends: there it
+    falls back to what the near thing has covered already.
+    """
+    sign = 1 if calibration.depth_to_color.translation_mm[0] >= 0 else -1
+    along = x_px[:, ::sign] * sign  # growing, and a thing hides what comes after it
+    known = np.where(valid[:, ::sign], along, -np.inf)
+    furthest = np.maximum.accumulate(known, axis=1)
+    hidden = along < furthest - _HIDDEN_PX
+    # the thing ends up to one pixel behind the last one that sees it
+    hidden[:, 1:] |= hidden[:, :-1] & (along[:, 1:] < furthest[:, :-1] + _BESIDE_PX)
+    along[hidden] = furthest[hidden] + _BESIDE_PX
+    x_px[:, ::sign] = along * sign
+    return hidden[:, ::sign]
 
 
 def _distort(x: F32, y: F32, coefficients: tuple[float, float, float, float, float]) -> tuple[F32, F32]:

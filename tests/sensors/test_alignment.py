@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +122,23 @@ def _ramp(frame: Frame) -> Frame:
     return replace(frame, color=np.stack([u - 72, v - 22, u * 0], -1).clip(0, 255).astype(np.uint8))
 
 
+def _align_by_librealsense(rs: Any, bus: Any, camera_type: Any, frame: Frame) -> np.ndarray:
+    """Colour on the depth grid, by rs.align."""
+    camera = camera_type(bus, frame.calibration, serial="ALIGN", depth_scale_m=0.00025)
+    config = rs.config()
+    config.enable_device("ALIGN")
+    config.enable_stream(rs.stream.depth, 320, 240, rs.format.z16, 30)
+    config.enable_stream(rs.stream.color, 400, 300, rs.format.rgb8, 30)
+    pipeline = rs.pipeline(bus.context)
+    pipeline.start(config)
+    try:
+        camera.push(1, 33_000_000, depth=frame.depth, ir=None, color=frame.color)
+        frameset = pipeline.wait_for_frames(20_000)
+        return np.array(rs.align(rs.stream.depth).process(frameset).get_color_frame().get_data(), copy=True)
+    finally:
+        pipeline.stop()
+
+
 def test_agrees_with_rs_align_on_the_wall():
     """librealsense's processing block, nearest neighbour, on a wall where it has no occlusion to get wrong."""
     rs = load()
@@ -129,20 +147,7 @@ def test_agrees_with_rs_align_on_the_wall():
     straight = replace(CALIBRATION, color=replace(CALIBRATION.color, distortion=(0.0,) * 5))
     frame, _ = _frame(straight)
     wall = replace(_ramp(frame), depth=np.full((240, 320), 3200, np.uint16))  # 800 mm
-    bus = SoftwareBus()
-    camera = SoftwareD435(bus, straight, serial="ALIGN", depth_scale_m=0.00025)
-    config = rs.config()
-    config.enable_device("ALIGN")
-    config.enable_stream(rs.stream.depth, 320, 240, rs.format.z16, 30)
-    config.enable_stream(rs.stream.color, 400, 300, rs.format.rgb8, 30)
-    pipeline = rs.pipeline(bus.context)
-    pipeline.start(config)
-    try:
-        camera.push(1, 33_000_000, depth=wall.depth, ir=None, color=wall.color)
-        frameset = pipeline.wait_for_frames(5000)
-        theirs = np.array(rs.align(rs.stream.depth).process(frameset).get_color_frame().get_data(), copy=True)
-    finally:
-        pipeline.stop()
+    theirs = _align_by_librealsense(rs, SoftwareBus(), SoftwareD435, wall)
     ours = align(wall)
     both = ours.valid & theirs.any(axis=-1)
     assert both.mean() > 0.2
@@ -199,3 +204,63 @@ def test_a_box_outside_the_grid_is_refused(box):
     frame, _ = _frame()
     with pytest.raises(ValueError, match="not inside the 320x240"):
         align(frame, PixelBox(*box))
+
+
+def _half_hidden(calibration: Calibration) -> tuple[Frame, np.ndarray, np.ndarray]:
+    """A flat square of red 300 mm before a green wall; which depth pixels see the square, and which see wall that the
+    square hides from the colour camera."""
+    near, far, half = 350.0, 1200.0, 50.0
+    R, t = np.reshape(calibration.depth_to_color.rotation, (3, 3)), np.array(calibration.depth_to_color.translation_mm)
+    eye = -t @ R
+
+    def on_square(origin: np.ndarray, towards: np.ndarray) -> np.ndarray:
+        at = origin + towards * ((near - origin[2]) / towards[..., 2])[..., None]
+        return (np.abs(at[..., 0]) < half) & (np.abs(at[..., 1]) < half)
+
+    rays = _rays(calibration.depth)
+    square = on_square(np.zeros(3), rays)
+    wall_points = rays * (far / rays[..., 2])[..., None]
+    hidden = ~square & on_square(eye, wall_points - eye)
+    red = on_square(eye, _rays(calibration.color) @ R)[..., None]
+    color = np.where(red, (200, 30, 60), (30, 200, 60)).astype(np.uint8)
+    depth = np.where(square, 4 * near, 4 * far).astype(np.uint16)
+    ir = np.full(depth.shape, 90, np.uint8)
+    return Frame(color, ir, None, depth, 0.00025, calibration, 1, 0, "hardware", 0, "TEST"), square, hidden
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0], ids=["colour camera to the right", "to the left"])
+def test_no_edge_is_doubled(side):
+    """Wall that only the depth camera sees has no colour of its own, and must not get that of what hides it."""
+    move = Extrinsics(turned((0.2, 1.0, 0.3), 0.004), (side * 14.75, 0.15, 0.3))  # as crooked as a D435 is
+    frame, square, hidden = _half_hidden(replace(CALIBRATION, depth_to_color=move))
+    assert hidden.sum() > 200
+    got = align(frame)
+    assert got.rgb is not None
+    is_red = got.rgb[..., 0] > 115
+    sure = np.ones_like(square)
+    for dy, dx in ((1, 0), (-1, 0), (0, 1), (0, -1)):  # half a pixel either way is not told
+        sure &= np.roll(square, (dy, dx), (0, 1)) == square
+    assert is_red[square & sure].all()
+    assert (is_red & ~square & sure).sum() <= 0.02 * hidden.sum()
+    assert got.valid[hidden & sure].mean() < 0.02
+    assert got.valid[square & sure].all()
+
+
+def test_where_librealsense_doubles_the_edge():
+    """Its own align paints the hidden strip with what hides it: what the test above is for."""
+    rs = load()
+    from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
+
+    straight = Calibration(
+        CALIBRATION.depth, replace(CALIBRATION.color, distortion=(0.0,) * 5), Extrinsics(translation_mm=(14.75, 0, 0))
+    )
+    frame, square, hidden = _half_hidden(straight)
+    theirs = _align_by_librealsense(rs, SoftwareBus(), SoftwareD435, frame)
+    ours = align(frame)
+    assert ours.rgb is not None
+    assert (theirs[hidden][:, 0] > 115).mean() > 0.8
+    assert (ours.rgb[hidden][:, 0] > 115).mean() < 0.02
+    seen = ours.valid & theirs.any(axis=-1) & ~hidden
+    same = np.abs(ours.rgb[seen].astype(int) - theirs[seen]).max(axis=-1) <= 1
+    assert same.mean() > 0.97  # the rest are edges, which only one of the two interpolates
+    assert (seen & square).sum() > 1000
