@@ -1,14 +1,14 @@
 """Streams for the injection list: honest ones, and impostors that claim to be the camera; pushed into librealsense.
 
 A stream is asked for every moment at 30 a second and told whether the projector is on; what it makes of that is its
-own affair. The pipeline under test sees a camera like any other, never this module.
+own affair; the honest one obeys with the next frame. The pipeline under test sees a camera like any other, and never
+this module.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,8 +25,6 @@ from edgefas.sensors.source import CameraSource
 
 SERIAL = "SOFT0001"
 FPS = 30
-PROJECTOR_LATENCY = 2
-"""Frames from the command to the picture [M]: D400 cameras are said to need one to three."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +139,11 @@ def pushed(stream: Stream, first: Frame, model: SoftwareModel = SoftwareModel())
     cameras = [SoftwareD435(bus, first.calibration, serial=SERIAL, fps=FPS, model=model)]
 
     def push() -> None:
-        start_ns, states = time.monotonic_ns(), deque([True] * PROJECTOR_LATENCY)
-        index = 0
+        start_ns, index = time.monotonic_ns(), 0
         while not ending.wait(max(0.0, (start_ns + index * 1_000_000_000 // FPS - time.monotonic_ns()) / 1e9)):
-            states.append(cameras[-1].emitter_enabled)
-            moment = stream(index, states.popleft())
+            # The moment of exposure: what the machine's load delays comes later, and the camera's clock tells how much.
+            exposed_ns = time.monotonic_ns() - start_ns
+            moment = stream(index, cameras[-1].emitter_enabled)
             index += 1
             if moment.swap is not None:
                 cameras[-1].unplug()
@@ -154,7 +152,7 @@ def pushed(stream: Stream, first: Frame, model: SoftwareModel = SoftwareModel())
             frame = moment.frame
             cameras[-1].push(
                 moment.number,
-                time.monotonic_ns() - start_ns + moment.skew_ns + 1_000_000_000,
+                exposed_ns + moment.skew_ns + 1_000_000_000,
                 depth=frame.depth,
                 ir=frame.ir_lit if moment.lit else frame.ir_unlit,
                 color=frame.color,

@@ -26,11 +26,24 @@ from edgefas.benchmarks import impostors
 from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.guesses import guess_odds
 from edgefas.benchmarks.impostors import FPS, Stream, pushed
-from edgefas.contracts import DepthInput, InputSpec, IRInput, MetricCrop, Policy, Reason, RGBInput, TamperRule, Verdict
+from edgefas.contracts import (
+    DepthInput,
+    FaceBox,
+    InputSpec,
+    IRInput,
+    MetricCrop,
+    Policy,
+    Reason,
+    RGBInput,
+    TamperRule,
+    Verdict,
+)
 from edgefas.engines.runtime.engine import Engine
+from edgefas.faces import detect_faces
 from edgefas.files import write_atomically
 from edgefas.live.line import DecisionLine
 from edgefas.live.loop import decide_stream
+from edgefas.live.pipeline import Detector
 from edgefas.live.tamper.challenge import draw_lengths
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.realsense.software import SoftwareModel
@@ -150,12 +163,24 @@ def _looped(clip: list[Frame], seed: int, length: int) -> Stream:
     return impostors.looped(clip, seed, max(START, length), length)
 
 
+def found_once() -> Detector:
+    """The detector of `edgefas live`, asked until it has found a face that then stays: the checks are what is tried."""
+    kept: list[FaceBox] = []
+
+    def detect(frame: Frame, last: FaceBox | None) -> list[FaceBox]:
+        if not kept:
+            kept.extend(detect_faces(frame, last))
+        return kept
+
+    return detect
+
+
 def watch(stream: Stream, first: Frame, policy: Policy, moments: int, port: str = "") -> Iterator[DecisionLine]:
     """The lines of `edgefas live` until `moments` have passed at the camera's pace."""
     silent, frames = 0.0, 0
     with pushed(stream, first, SoftwareModel(port=port)) as source:
         try:
-            for frame, line in decide_stream(source, EverybodyIsBonaFide(), policy, "unsigned"):
+            for frame, line in decide_stream(source, EverybodyIsBonaFide(), policy, "unsigned", found_once()):
                 frames = max(frames, 0 if frame is None else frame.number)
                 silent += 0.5 * FPS * (frame is None)
                 yield line
@@ -179,7 +204,9 @@ def run_attack(attack: Attack, clip: list[Frame], seed: int) -> Run:
             found = round(place - attack.start)
         trusted = line.state.decision is Verdict.BONA_FIDE
         before += trusted and found is None
-        after += trusted and found is not None and place < attack.start + found + SOON
+        after += trusted and found is not None
+        if found is not None and place >= attack.start + found + SOON:
+            break
     return Run(found, dict(counts), before, after)
 
 

@@ -37,7 +37,7 @@ class Projected(CameraSource):
         self.now_ns = 0
         self.commands: list[tuple[int, bool]] = []
         self.restarts, self.numbered, self.devices = 0, 0, ()
-        self.serial, self.metadata = "0123", True
+        self.serial, self.metadata, self.alternating = "0123", True, False
         self._latency_ns, self._period_ns = round(latency_ms * MS), round(period_ms * MS)
         self._late_ms, self._answers, self._can = late_ms, answers, can
         self._identity = identity
@@ -67,7 +67,7 @@ class Projected(CameraSource):
         return Frame(
             color=None,
             ir_lit=ir if says_lit else None,
-            ir_unlit=None if says_lit else ir,
+            ir_unlit=_NOISE[(self.numbered + 3) % 8] if self.alternating else None if says_lit else ir,
             depth=None,
             depth_scale_m=0.001,
             calibration=CALIBRATION,

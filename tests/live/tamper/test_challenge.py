@@ -57,6 +57,15 @@ def test_other_frame_rates_answer_too(fps: float) -> None:
     assert ACCEPTED in said
 
 
+def test_a_camera_that_alternates_answers_too() -> None:
+    """Every frame brings an unlit picture; what the projector answers is the lit one, and its absence."""
+    camera = Projected()
+    camera.alternating = True
+    said = play(guarded(camera, REQUIRED), camera, 30)
+    assert FAILED not in said
+    assert {ACCEPTED, DARK} <= set(said)
+
+
 IMPOSTORS: dict[str, Callable[[float, bool], bool]] = {
     "always lit": lambda time_ms, commanded: True,
     "never lit": lambda time_ms, commanded: False,
