@@ -13,7 +13,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,11 +39,10 @@ from edgefas.contracts import (
     Verdict,
 )
 from edgefas.engines.runtime.engine import Engine
-from edgefas.faces import detect_faces
+from edgefas.faces import Detector, detect_faces
 from edgefas.files import write_atomically
 from edgefas.live.line import DecisionLine
 from edgefas.live.loop import decide_stream
-from edgefas.live.pipeline import Detector
 from edgefas.live.tamper.challenge import draw_lengths
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.realsense.software import SoftwareModel
@@ -167,9 +166,9 @@ def found_once() -> Detector:
     """The detector of `edgefas live`, asked until it has found a face that then stays: the checks are what is tried."""
     kept: list[FaceBox] = []
 
-    def detect(frame: Frame, last: FaceBox | None) -> list[FaceBox]:
+    def detect(frame: Frame, near: Sequence[FaceBox]) -> list[FaceBox]:
         if not kept:
-            kept.extend(detect_faces(frame, last))
+            kept.extend(detect_faces(frame, near))
         return kept
 
     return detect

@@ -84,7 +84,7 @@ class StagedCamera:
         self._camera: SoftwareD435 | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._number = self._plugged = 0
+        self._number = self._plugged = self._drawn = 0
         self._last: Part | None = None
         self.faulty: set[tuple[int, int]] = set()
         """(frame number, device ns) of framesets that showed a fault: ground truth, seen by no part of the pipeline."""
@@ -183,12 +183,17 @@ class StagedCamera:
         assert frame.depth is not None
         assert ir is not None
         assert frame.color is not None
-        depth = frame.depth ^ (self._bits(frame.depth, number) & (frame.depth > 0))
+        self._drawn += 3  # not by number, which begins anew when the camera does
+        depth = frame.depth ^ (self._bits(frame.depth, self._drawn) & (frame.depth > 0))
         self._last = Part(
-            depth, ir ^ self._bits(ir, number + 1), frame.color ^ self._bits(frame.color, number + 2), lit, exposure
+            depth,
+            ir ^ self._bits(ir, self._drawn + 1),
+            frame.color ^ self._bits(frame.color, self._drawn + 2),
+            lit,
+            exposure,
         )
         return self._last
 
-    def _bits(self, like: U8 | U16, number: int) -> U8:
-        start = (number * 1_299_709) % (_NOISE_BYTES - like.size)
+    def _bits(self, like: U8 | U16, drawn: int) -> U8:
+        start = (drawn * 1_299_709) % (_NOISE_BYTES - like.size)
         return self._noise[start : start + like.size].reshape(like.shape)
