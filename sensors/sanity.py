@@ -90,7 +90,8 @@ def _is_frozen(frame: Frame, before: Frame) -> bool:
         (frame.ir_unlit, before.ir_unlit),
         (frame.depth, before.depth),
     )
-    return any(new is not None and old is not None and _repeats(new, old) for new, old in pairs)
+    # The very same array is one unlit picture beside two lit ones: no repetition of the camera's.
+    return any(new is not None and old is not None and new is not old and _repeats(new, old) for new, old in pairs)
 
 
 def _repeats(new: U8 | U16, old: U8 | U16) -> bool:
