@@ -14,11 +14,13 @@ from edgefas.calibration import collect
 from edgefas.calibration.collect import CalibrationManifest, Candidates, candidates_of, pick, write_set
 from edgefas.calibration.frames import CalibrationSetError, load_frames
 from edgefas.cli.main import run
-from edgefas.contracts import FaceBox, Label
+from edgefas.contracts import BoxCrop, DepthInput, FaceBox, InputSpec, Label, RGBInput
 from edgefas.errors import UsageError
 from edgefas.sensors.frame import Frame
 from tests.engines.graphs import IR_SPEC, saved, small_net
 from tests.scenes import face, noise_frame
+
+BAG = Path(__file__).parent.parent / "sensors" / "fixtures" / "color_depth.bag"
 
 
 def offer(source: str, label: Label, count: int, seed: int) -> Candidates:
@@ -141,3 +143,39 @@ def test_command_on_simulated_episodes(
     assert run(["collect", str(model), *sources[:2], "-o", str(out)]) == 1
     assert "here is bona_fide" in capsys.readouterr().err
     assert run(["collect", str(model), "-o", str(out)]) == 2
+
+
+def test_command_on_recordings_of_librealsense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Recorded by `edgefas record`, detected, gated and preprocessed: nothing is replaced here."""
+    model, out = saved(small_net(), tmp_path / "m.onnx"), tmp_path / "set.npz"
+    clips = {"--bona-fide": "subject=1", "--attack": "species=flat_print,subject=2"}
+    sources: list[str] = []
+    for flag, options in clips.items():
+        clip = tmp_path / f"{flag[2:]}.db3"
+        assert run(["record", "--camera", f"simulated:frames=2,{options}", "--frames", "4", str(clip)]) == 0
+        sources += [flag, str(clip)]
+    capsys.readouterr()
+    assert run(["collect", str(model), *sources, "--count", "4", "-o", str(out), "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)["sources"]
+    assert [entry["label"] for entry in entries] == ["bona_fide", "attack"]
+    for entry, path in zip(entries, sources[1::2], strict=True):
+        assert entry["sha256"] == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        assert 1 <= len(entry["picked"]) <= entry["candidates"]
+    rows = load_frames(out, IR_SPEC)["ir"]
+    assert len(rows) == sum(len(entry["picked"]) for entry in entries)
+    assert rows.std() > 0.05, "pictures, no blanks"
+
+
+def test_an_old_rosbag_is_read_and_what_it_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds flat colours and a depth of 501 to 510 mm, and no infrared; a face is claimed in the middle."""
+    claimed = FaceBox(x_px=50, y_px=30, width_px=60, height_px=60, median_z_mm=505)
+    monkeypatch.setattr(collect, "detect_faces", lambda frame, last: [claimed])
+    monkeypatch.setattr(collect, "gate", lambda frame, face, spec, policy: None)
+    box, side = BoxCrop(scale=1.2), {"height_px": 16, "width_px": 16}
+    found = candidates_of(str(BAG), Label.ATTACK, InputSpec(crop=box, rgb=RGBInput(**side), depth=DepthInput(**side)))
+    assert 8 <= len(found.numbers) <= 10
+    red = found.inputs["rgb"][:, 0].mean((1, 2))
+    assert np.all(np.diff(red) > 0), "each frame is redder than the one before"
+    np.testing.assert_allclose(found.inputs["rgb"].std((2, 3)), 0, atol=1e-5)
+    with pytest.raises(CalibrationSetError, match=r"color_depth.bag: no frame has .* the streams this network takes"):
+        candidates_of(str(BAG), Label.ATTACK, IR_SPEC)
