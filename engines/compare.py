@@ -16,6 +16,7 @@ from onnx import NodeProto
 from edgefas.calibration.compare import ScoreDifference, compare_scores
 from edgefas.calibration.frames import batches
 from edgefas.engines.lowering.graph import WEIGHTED_OPS
+from edgefas.engines.lowering.reference import for_cpu, needs_reference
 from edgefas.engines.runtime import Engine, EngineError
 from edgefas.engines.runtime.onnxruntime_engine import MODEL_FILE
 from edgefas.errors import UsageError, require
@@ -98,11 +99,12 @@ def graph_file(path: Path) -> Iterator[Path | None]:
 def matched_points(a: onnx.ModelProto, b: onnx.ModelProto) -> list[Point]:
     """Tensors of both graphs that mean the same, in the order of `a`; the score is the last.
 
-    By name, where both files have kept the names of their nodes. The files of `edgefas quantize` have not: there the
-    n-th layer with weights is that of the other, if all of them agree in operator and weight shape.
+    By name, where both files have kept the names of their nodes (what a lowering adds may have none). ONNX Runtime's
+    files of `edgefas quantize` have not: there the n-th layer with weights is that of the other, if all agree in
+    operator and weight shape.
     """
     graphs = [model.graph for model in (a, b)]
-    if all(all(node.name for node in graph.node) for graph in graphs):
+    if all(2 * sum(bool(node.name) for node in graph.node) > len(graph.node) for graph in graphs):
         made = [{out: node for node in graph.node for out in node.output if out} for graph in graphs]
         points = [Point(name, name, name) for name, node in made[0].items() if _same(node, made[1].get(name))]
     else:
@@ -137,13 +139,14 @@ def first_difference(a: Path, b: Path, inputs: dict[str, F32], tolerance: float)
 
     What differs is taken to differ from there on to the score, so a few runs of both graphs find it. Where a
     difference fades and comes back, this is one of the places where it begins, and the tensor before it is within
-    the tolerance all the same. Both graphs run as written, without fusions.
+    the tolerance all the same. Both graphs run as written, without fusions; copies for TensorRT as `for_cpu` has them.
 
     Raises:
         EngineError: a graph does not run with the tensor as an output.
     """
-    models = (onnx.load(a), onnx.load(b))
-    points = matched_points(*models)
+    written = (onnx.load(a), onnx.load(b))
+    points = matched_points(*written)
+    models = tuple(for_cpu(model) if needs_reference(model) else model for model in written)
     first = next(iter(batches(inputs)))
     runs = 0
 

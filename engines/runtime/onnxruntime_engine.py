@@ -47,6 +47,11 @@ def load_onnxruntime(path: Path, threads: int, reference: bool) -> OnnxRuntimeEn
             network = _as_reference(file) if reference else str(file)
             session = ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no common base for its exceptions
+            if not reference and "is not a registered function/op" in str(error):
+                raise EngineError(
+                    f"{path} has nodes that ONNX Runtime does not know: {_first_line(error)}; a copy for TensorRT runs "
+                    "as written only: edgefas compare --reference, or load_engine(…, reference=True)"
+                ) from error
             if type(error).__name__ != "NotImplemented":
                 raise EngineError(f"{file} is not a network ONNX Runtime can read: {_first_line(error)}") from error
             missing = error

@@ -145,3 +145,14 @@ def test_compare_with_an_engine_of_tensorrt(
         assert 0 < found["max_abs"] < 1
         assert found["first_difference"] is None
         assert "tensorrt" in found["note"]
+
+
+def test_compare_the_onnx_with_a_copy_for_tensorrt_as_written(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Matched by name: the copy keeps those of its source; what it cannot be run as is told with the next command."""
+    copy = made / "net-int8" / "tensorrt" / file_name("fp16", "own")
+    inputs = ["--inputs", made / "frames.npz"]
+    found = compared(capsys, made / "net.onnx", copy, *inputs, "--reference", "--layer-tolerance", 0.005)
+    assert found["first_difference"]["matched"] > 300
+    assert found["first_difference"]["before"]["difference"] <= 0.005
+    assert run(["compare", str(made / "net.onnx"), str(copy)]) == 1
+    assert "edgefas compare --reference" in capsys.readouterr().err
