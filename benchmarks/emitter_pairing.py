@@ -226,7 +226,7 @@ def main(
 ) -> None:
     """Run every case live, recording it, then play the recording."""
     clips = {dots: clip(dots) for dots in (True, False)}
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, case in track(CASES.items(), "cases", console=errors):
             path = Path(folder) / "case.db3"
