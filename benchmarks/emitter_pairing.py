@@ -246,7 +246,7 @@ def main(
         "cases": results,
     }
     write_atomically(out, json.dumps(document, indent=1).encode() + b"\n")
-    sys.stdout.write(json.dumps(document["cases"], indent=1) + "\n")
+    sys.stdout.write(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -125,6 +125,7 @@ class RealSenseSource(CameraSource):
         self._end: CameraError | None = None
         self._closing = threading.Event()
         self._running: Running | None = None
+        self._cause: Cause | None = None
         self._identity = CameraIdentity(driver=driver)
         self._last = Last()
         self._steering = Steering(None)
@@ -331,14 +332,16 @@ class RealSenseSource(CameraSource):
         self._counts["restarts"] += 1
         log.warning("%s: no sound frame for %g s, starting it again", self._name, self._patience.stall_s)
         self._stop()
-        if hard:
+        if hard and self._cause not in (Cause.BUSY, Cause.FORBIDDEN):
             self._reset_camera()
         if self._closing.is_set():
             return
+        self._cause = None
         try:
             self._open()
         except CameraError as error:
             self._stop()
+            self._cause = error.cause if isinstance(error, StartFailed) else None
             log.warning("%s: %s", self._name, str(error))
 
     def _stop(self) -> None:

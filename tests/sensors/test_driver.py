@@ -83,7 +83,10 @@ def test_a_frozen_stream_is_marked_restarted_and_heals():
 def test_a_frozen_recording_is_marked_and_played_once(tmp_path):
     sent = record_moments(tmp_path / "a.db3", 6, color=moment(1).color)
     with open_source(str(tmp_path / "a.db3")) as source:
-        got = list(source)
+        got = []
+        for frame in source:
+            got.append(frame)
+            time.sleep(0.1)  # a slow reader is no stalled camera, and a restart would begin the file anew
         assert source.stats().frozen == 5
         assert source.stats().restarts == 0
     assert [frame.number for frame in got] == [frame.number for frame in sent]
@@ -144,11 +147,33 @@ def test_a_stall_that_restarts_do_not_cure_is_reset():
         source = RealSenseSource("SOFT1", lambda: started(bus), live=True, patience=HASTY, reset=reset)
         with source:
             frames_until(source, lambda frame: True)
-            pump.silent = True
+            before, pump.silent = source.stats().restarts, True
             assert wait_until(lambda: bool(resets), 60)
             frames_until(source, lambda frame: not frame.flaws)
-            assert resets == [3]  # the third restart; two plain ones came first
+            assert resets == [before + 3]  # the third restart; two plain ones came first
             assert source.stats().resets == 1
+
+
+def test_a_camera_that_another_program_took_is_not_reset():
+    bus, camera = one_camera()
+    starts = []
+
+    def start() -> Running:
+        starts.append(1)
+        if 1 < len(starts) < 6:  # past the restart that would reset it
+            raise start_failed(RuntimeError("Device or resource busy"))
+        return started(bus)
+
+    def reset(wait):
+        raise AssertionError("it was taken away from another program")
+
+    with Pump(camera), RealSenseSource("SOFT1", start, live=True, patience=HASTY, reset=reset) as source:
+        frames_until(source, lambda frame: True)
+        stuck, source._running = source._running, None
+        assert wait_until(lambda: len(starts) >= 6, 40)
+        stuck.pipeline.stop()
+        assert source.stats().resets == 0
+        assert source.stats().restarts >= 5
 
 
 class Bench:

@@ -74,6 +74,12 @@ def test_a_repeated_picture_is_frozen(name):
     assert _flaws(alone) == [(), (), (Flaw.FROZEN,) if honest else (), ()]
 
 
+def test_one_unlit_picture_may_serve_two_lit_ones():
+    frames = _frames(3)
+    frames = [replace(frame, ir_unlit=frames[0].ir_lit) for frame in frames]
+    assert _flaws(frames) == [(), (), ()]
+
+
 def test_a_picture_that_differs_in_one_pixel_is_not_frozen():
     frames = _frames(2)
     nearly = frames[0].color.copy()
