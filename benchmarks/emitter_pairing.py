@@ -226,7 +226,7 @@ def main(
 ) -> None:
     """Run every case live, recording it, then play the recording."""
     clips = {dots: clip(dots) for dots in (True, False)}
-    results = {}
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, case in track(CASES.items(), "cases", console=errors):
             path = Path(folder) / "case.db3"
@@ -246,7 +246,7 @@ def main(
         "cases": results,
     }
     write_atomically(out, json.dumps(document, indent=1).encode() + b"\n")
-    sys.stdout.write(json.dumps(results, indent=1) + "\n")
+    sys.stdout.write(json.dumps(document["cases"], indent=1) + "\n")
 
 
 if __name__ == "__main__":
