@@ -91,11 +91,11 @@ def _is_frozen(frame: Frame, before: Frame) -> bool:
         (frame.ir_unlit, before.ir_unlit),
         (frame.depth, before.depth),
     )
-    # The very same array is one unlit picture beside two lit ones: no repetition of the camera's.
-    both = [(new, old) for new, old in stereo if new is not None and old is not None and new is not old]
+    both = [(new, old) for new, old in stereo if new is not None and old is not None]
     if not both and frame.color is not None and before.color is not None:
         both = [(frame.color, before.color)]
-    return any(_repeats(new, old) for new, old in both)
+    # The very same array is one unlit picture beside two lit ones: no repetition of the camera's.
+    return any(new is not old and _repeats(new, old) for new, old in both)
 
 
 def _repeats(new: U8 | U16, old: U8 | U16) -> bool:

@@ -64,6 +64,25 @@ def test_frames_and_seconds_end_the_stream(bundle: Path, clip: Path, capsys: pyt
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
+def test_a_pinned_camera_and_all_checks(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "loop"
+    write_folder(path, [noise_frame(number, seed=number % 3) for number in range(1, 7)])
+    common = ("--camera", f"dir:{path}", "--model", bundle, "--allow-unsigned", "--json")
+
+    def reasons(*arguments: str) -> list[str]:
+        assert live(*common, *arguments) == 0
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert {row["source"] for row in rows} == {"folder"}
+        return [row["reason"] for row in rows]
+
+    honest = reasons("--pin-camera", "TEST")
+    assert not {"camera_changed", "frame_looped"} & set(honest)  # a folder may repeat itself
+    assert reasons("--pin-camera", "OTHER") == ["camera_changed"] * 6
+    assert reasons("--tamper-checks", "all") == [*honest[:3], *["frame_looped"] * 3]
+    assert live(*common, "--pin-camera", "") != 0
+    assert "edgefas doctor" in capsys.readouterr().err
+
+
 def test_without_json_a_summary_goes_to_stderr(bundle: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert live("--camera", f"dir:{clip}", "--model", bundle, "--allow-unsigned") == 0
     out, err = capsys.readouterr()
