@@ -9,6 +9,7 @@ import numpy.typing as npt
 from edgefas.contracts import Verdict
 from edgefas.demo.episodes import Outcome
 from edgefas.live.line import DecisionLine
+from edgefas.live.view.pictures import depth_picture
 from edgefas.sensors.alignment import align
 from edgefas.sensors.frame import Frame
 
@@ -18,7 +19,6 @@ TILE_PX = (240, 240)
 """Height and width of one picture: the middle of the depth grid, half size."""
 CAPTION_PX = 40
 COLUMNS = 4
-NEAR_MM, FAR_MM = 250.0, 1500.0
 COLOURS = {Verdict.BONA_FIDE: (60, 200, 60), Verdict.ATTACK: (60, 60, 230), Verdict.NO_DECISION: (0, 190, 230)}
 """BGR."""
 
@@ -49,14 +49,6 @@ def _tile(frame: Frame, line: DecisionLine, found: Outcome, accept_within_s: flo
     return cv2.copyMakeBorder(np.vstack([row, caption]), 3, 3, 3, 3, cv2.BORDER_CONSTANT, value=(60, 60, 60)).astype(
         np.uint8
     )
-
-
-def depth_picture(depth_mm: npt.NDArray[np.float32]) -> U8:
-    """Depth as colour, near is warm; black where nothing returned. (h, w, 3) uint8 BGR."""
-    near = np.clip((FAR_MM - depth_mm) / (FAR_MM - NEAR_MM), 0, 1)
-    picture = cv2.applyColorMap((255 * near).astype(np.uint8), cv2.COLORMAP_TURBO)
-    picture[depth_mm == 0] = 0
-    return picture.astype(np.uint8)
 
 
 def _boxed(picture: U8, line: DecisionLine) -> U8:
