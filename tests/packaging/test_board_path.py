@@ -12,6 +12,7 @@ PROGRAM = """
 import importlib, json, pkgutil, sys
 
 refused = {"torch", "onnx", "onnxscript", "onnxsim", "sklearn", "matplotlib", "pandas", "lightning_fabric"}
+refused |= {"starlette", "uvicorn"}  # nothing but the page, when it is opened
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
