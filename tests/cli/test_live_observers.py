@@ -16,7 +16,7 @@ import pytest
 
 from edgefas.cli.main import run
 from edgefas.sensors.folder import write_folder
-from edgefas.sensors.frame import Frame
+from edgefas.sensors.frame import Calibration, Frame, Intrinsics
 from tests.bundles import write_small_bundle
 from tests.scenes import noise_frame
 
@@ -96,8 +96,11 @@ def test_a_window_without_display_says_what_to_do(
 
 
 def test_the_page_is_served_while_it_runs_and_ends_with_it(common: list[str], tmp_path: Path) -> None:
-    dark = Frame(**{**vars(noise_frame()), "color": np.zeros((480, 640, 3), np.uint8)})
-    write_folder(tmp_path / "long", [Frame(**{**vars(dark), "number": n, "device_ns": n}) for n in range(1, 100)])
+    grid = Intrinsics(64, 48, 40.0, 40.0, 32.0, 24.0)
+    black = np.zeros((48, 64), np.uint8)
+    small = {"color": np.zeros((48, 64, 3), np.uint8), "ir_lit": black, "ir_unlit": black, "depth": None}
+    frame = {**vars(noise_frame()), **small, "calibration": Calibration(depth=grid, color=grid)}
+    write_folder(tmp_path / "long", [Frame(**{**frame, "number": n, "device_ns": n}) for n in range(1, 500)])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -108,7 +111,7 @@ def test_the_page_is_served_while_it_runs_and_ends_with_it(common: list[str], tm
         watchdog = threading.Timer(120, process.kill)
         watchdog.start()
         json.loads(process.stdout.readline())
-        # the pipe is not read on: decisions wait for their reader, and the page is served all the same
+        # the pipe is not read on, and holds fewer than 500 lines: decisions wait, and the page is served all the same
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/events", timeout=60) as events:
             heard = b"".join(events.readline() for _ in range(6))
         assert b"event: about" in heard

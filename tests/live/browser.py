@@ -1,14 +1,20 @@
-"""A headless Chromium over its debugging pipe (CDP): pages are asked and photographed, without any driver package."""
+"""A headless Chromium over its debugging pipe (CDP): pages are asked and photographed, without any driver package.
+
+edgefas live --camera simulated --view web &
+python -m tests.live.browser http://127.0.0.1:8642/ docs/images/live-web.png
+"""
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -36,7 +42,7 @@ class Browser:
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
         command = [binary, *flags, "--no-first-run", "--remote-debugging-pipe", f"--user-data-dir={self._profile.name}"]
         # above 4, so that neither redirection overwrites what the other needs
-        high = [os.dup(fd) if fd > 8 else _dup_high(fd) for fd in (to_read, to_write)]
+        high = [_dup_high(fd) for fd in (to_read, to_write)]
         shell = f'exec "$@" 3<&{high[0]} 4>&{high[1]}'
         self._process = subprocess.Popen(
             ["bash", "-c", shell, "bash", *command, "about:blank"],
@@ -142,11 +148,21 @@ class Browser:
 
 
 def _dup_high(fd: int) -> int:
-    import fcntl
-
     return fcntl.fcntl(fd, fcntl.F_DUPFD, 10)
 
 
-def save(path: Path, png: bytes) -> None:
-    """Write a screenshot."""
-    path.write_bytes(png)
+def main() -> None:
+    """Photograph a running page once it says "Live person"; so docs/images/live-web.png is made."""
+    url, path = sys.argv[1:]
+    binary = find_browser()
+    assert binary is not None, MISSING
+    with Browser(binary) as browser:
+        browser.open(url, height_px=748)
+        browser.wait(
+            "document.body.dataset.state === 'bona_fide' && document.querySelectorAll('figure.shown').length === 3"
+        )
+        Path(path).write_bytes(browser.screenshot())
+
+
+if __name__ == "__main__":
+    main()

@@ -59,8 +59,9 @@ def serving(**options: Any) -> Iterator[WebView]:
 
 
 @pytest.fixture
-def view() -> Iterator[WebView]:
-    with serving() as found:
+def view(request: pytest.FixtureRequest) -> Iterator[WebView]:
+    """Its parameter, if any, is the server's patience."""
+    with serving(patience_s=getattr(request, "param", server.PATIENCE_S)) as found:
         yield found
 
 
@@ -463,7 +464,7 @@ def test_a_view_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_viewer_who_reads_nothing_is_told_the_newest_and_little_else(still: Frame) -> None:
-    """20000 lines are 20 MB; what is kept for the sleeper is bounded by buffers, not by the time he sleeps."""
+    """What is kept for the sleeper is bounded by buffers, not by the time he sleeps."""
     with serving(events_hz=2000.0) as view:
         sleeper, reader = Events(view), Events(view)
         sleeper.head(), reader.head(), reader.next()
@@ -478,8 +479,8 @@ def test_a_viewer_who_reads_nothing_is_told_the_newest_and_little_else(still: Fr
         view.update(still, line(last))
         while sleeper.next()[1].get("number") != last:
             pass
-        assert sleeper.bytes < 700_000
-        assert written > 3 * sleeper.bytes
+        assert sleeper.bytes < 400_000
+        assert written > 5 * sleeper.bytes
         sleeper.close(), reader.close()
 
 
@@ -501,6 +502,7 @@ def test_who_asks_for_nothing_is_cut() -> None:
         wait_for(lambda: not hasty._server.server_state.connections)
 
 
+@pytest.mark.parametrize("view", [1e6], indirect=True)  # nobody is cut for being slow
 def test_viewers_and_connections_are_bounded(view: WebView, pipeline: Pipeline) -> None:
     viewers = [Events(view) for _ in range(app.MAX_VIEWERS)]
     assert all("200 OK" in viewer.head() for viewer in viewers)
@@ -514,7 +516,10 @@ def test_viewers_and_connections_are_bounded(view: WebView, pipeline: Pipeline) 
     links = []
     for _ in range(3 * server.MAX_CONNECTIONS):
         links.append(socket.create_connection(address(view), timeout=PATIENCE_S))
-    wait_for(lambda: len(view._server.server_state.connections) <= server.MAX_CONNECTIONS)
+    # all were seen: the last one was cut at once
+    with contextlib.suppress(ConnectionResetError):
+        assert links[-1].recv(1) == b""
+    assert len(view._server.server_state.connections) <= server.MAX_CONNECTIONS
     pipeline.goes_on()
     for link in [*links, *viewers]:
         link.close()
