@@ -66,7 +66,7 @@ def test_episodes(
                 cached.write(json.dumps(rows[-1]) + "\n")
                 cached.flush()
                 progress(len(rows), len(jobs()))
-    return [_episode(*row["job"], row["times_ns"], row["scores"]) for row in rows]
+    return [_episode(row["job"], row["times_ns"], row["scores"]) for row in rows]
 
 
 def calibration_episodes(cache_folder: Path, progress: Callable[[int, int], None]) -> list[ScoredEpisode]:
@@ -105,7 +105,8 @@ def _score(job: Job) -> ScoredEpisode:
     return score_frames(RenderedEpisode(episode, MOMENTS), _name(*job), _label(species), _model())
 
 
-def _episode(species: str, subject: int, seed: int, times_ns: list[int], scores: list[float | None]) -> ScoredEpisode:
+def _episode(job: Job, times_ns: list[int], scores: list[float | None]) -> ScoredEpisode:
+    species, subject, seed = job
     values = np.array([np.nan if score is None else score for score in scores], np.float64)
     return ScoredEpisode(_name(species, subject, seed), _label(species), np.array(times_ns, np.int64), values)
 
