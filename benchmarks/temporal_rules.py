@@ -198,7 +198,7 @@ def main(
         points += found
         errors.print(f"{condition} done", highlight=False)
     document = {
-        "command": "python -m edgefas.benchmarks.temporal_rules " + " ".join(sys.argv[1:]),
+        "command": " ".join(["python -m edgefas.benchmarks.temporal_rules", *sys.argv[1:]]),
         **environment(),
         "what": f"{len(shown)} simulated episodes of {len(shown[0].scores)} frames, {FRAME_MS:.0f} ms apart, of people "
         f"in no split, at the site held out of training; calibrated on {len(fitted)} others",
