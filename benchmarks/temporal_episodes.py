@@ -66,7 +66,7 @@ def test_episodes(
                 cached.write(json.dumps(rows[-1]) + "\n")
                 cached.flush()
                 progress(len(rows), len(jobs()))
-    return [_episode(tuple(row["job"]), row["times_ns"], row["scores"]) for row in rows]
+    return [_episode(row["job"], row["times_ns"], row["scores"]) for row in rows]
 
 
 def calibration_episodes(cache_folder: Path, progress: Callable[[int, int], None]) -> list[ScoredEpisode]:

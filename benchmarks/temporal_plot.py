@@ -30,7 +30,7 @@ class Panel:
 def plot(panels: Sequence[Panel], columns: int, x_label: str) -> str:
     """All panels over one scale of time; shares from 0 up, with their intervals as whiskers."""
     rows = math.ceil(len(panels) / columns)
-    width, height = columns * (WIDTH_PX + GAP_PX) + MARGIN_PX, rows * (HEIGHT_PX + GAP_PX) + MARGIN_PX
+    width, height = columns * (WIDTH_PX + GAP_PX), rows * (HEIGHT_PX + GAP_PX) + 20
     right = max(x for panel in panels for curve in panel.curves for x, *_ in curve.points) * 1.05 or 1.0
     parts = [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' font-family='sans-serif' "

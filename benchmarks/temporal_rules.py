@@ -3,15 +3,18 @@
     python -m edgefas.benchmarks.temporal_rules [-o benchmarks/results/temporal_rules.json]
 
 Episodes of the simulated camera, scored by the shipped network through the live pipeline. Each rule is run at a row of
-settings that trade errors for time. The network hardly errs on simulated data, so a second condition adds noise to its
-scores (a first-order autoregression, drawn from fixed seeds): what rules do with a network that does err.
+settings that trade errors for time: the vote and the average with so many frames and every threshold of a list, the
+test as calibrated with every error target. Of the settings that accept at most 1 % of the attacks, the table has the
+one that loses fewest bona fide within a time. They are chosen with the answers at hand, so the vote and the average are
+shown at their best. The network hardly errs on simulated data, so a second condition adds noise to its scores (a
+first-order autoregression, drawn from fixed seeds): what rules do with a network that does err.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +39,8 @@ NOISE, NOISE_MS, DRAWS = 3.0, 200.0, 10
 MAX_BPCER = 0.05
 VOTES = tuple(range(1, 11))
 AVERAGES = tuple(range(1, 11))
+THRESHOLDS = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0)
+MOST_ATTACKS = 0.01
 TARGETS = (0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 MIN_FRAMES = 2
 """Of the sequential test: the others may decide on one frame, so it should not be held back."""
@@ -52,6 +57,7 @@ class Point:
     condition: str
     rule: str
     setting: float
+    threshold: float
     attacks_accepted: Share
     bona_fide_not_accepted: Share
     """By the end of their episode, 1.1 s."""
@@ -116,13 +122,18 @@ def points_of(
 ) -> tuple[Policy, list[Point]]:
     """Calibrate on some episodes, run every rule at every setting over others."""
     policy = fit_policy(fitted, Policy(), "shipped", "0" * 64, 0.01, MAX_BPCER)
-    rules: list[tuple[str, float, Decider]] = [("vote", n, vote(policy, n)) for n in VOTES]
-    rules += [("average", n, average(policy, n)) for n in AVERAGES]
-    rules += [("sequential test", a, sequential(policy, a)) for a in TARGETS]
-    return policy, [_point(condition, name, setting, decide, shown) for name, setting, decide in rules]
+    at = {threshold: policy.model_copy(update={"threshold": threshold}) for threshold in THRESHOLDS}
+    rules: list[tuple[str, float, float, Decider]] = [
+        *(("vote", n, threshold, vote(other, n)) for n in VOTES for threshold, other in at.items()),
+        *(("average", n, threshold, average(other, n)) for n in AVERAGES for threshold, other in at.items()),
+        *(("sequential test", a, policy.threshold, sequential(policy, a)) for a in TARGETS),
+    ]
+    return policy, [_point(condition, *rule, shown) for rule in rules]
 
 
-def _point(condition: str, name: str, setting: float, decide: Decider, shown: Sequence[ScoredEpisode]) -> Point:
+def _point(
+    condition: str, name: str, setting: float, threshold: float, decide: Decider, shown: Sequence[ScoredEpisode]
+) -> Point:
     alive = [decide(episode) for episode in shown if episode.label is Label.BONA_FIDE]
     spoof = [decide(episode) for episode in shown if episode.label is Label.ATTACK]
     accepted = [after for after in alive if after is not None]
@@ -130,35 +141,37 @@ def _point(condition: str, name: str, setting: float, decide: Decider, shown: Se
         condition,
         name,
         setting,
+        threshold,
         wilson(sum(after is not None for after in spoof), len(spoof)),
         wilson(len(alive) - len(accepted), len(alive)),
         float(np.median(accepted)) if accepted else None,
     )
 
 
+def best(points: Sequence[Point], condition: str, rule: str) -> list[Point]:
+    """The fewest bona fide lost at each time, of the settings that accept few enough attacks; only what is better than
+    anything quicker."""
+    kept: list[Point] = []
+    fit = (p for p in points if (p.condition, p.rule) == (condition, rule) and p.median_ms is not None)
+    for point in sorted(fit, key=lambda p: (round(p.median_ms or 0), p.bona_fide_not_accepted.share)):
+        lost = kept[-1].bona_fide_not_accepted.share if kept else 1.0
+        if point.attacks_accepted.share <= MOST_ATTACKS and point.bona_fide_not_accepted.share < lost:
+            kept.append(point)
+    return kept
+
+
 def picture(points: Sequence[Point]) -> str:
-    """Both errors of both conditions over the median time to acceptance."""
+    """Bona fide lost over the median time to acceptance, per condition."""
     panels = []
     for condition in dict.fromkeys(point.condition for point in points):
-        for error, title in (
-            ("attacks_accepted", "attacks accepted"),
-            ("bona_fide_not_accepted", "bona fide not accepted in 1.1 s"),
-        ):
-            curves = [
-                Curve(name, list(_curve(points, condition, name, error)))
-                for name in dict.fromkeys(point.rule for point in points)
-            ]
-            panels.append(Panel(f"{title}: {condition}", curves))
+        curves = [Curve(rule, _curve(best(points, condition, rule))) for rule in dict.fromkeys(p.rule for p in points)]
+        panels.append(Panel(f"bona fide not accepted in 1.1 s: {condition}", curves))
     return plot(panels, 2, "median time to acceptance, ms")
 
 
-def _curve(
-    points: Sequence[Point], condition: str, name: str, error: str
-) -> Iterator[tuple[float, float, float, float]]:
-    for point in points:
-        if point.condition == condition and point.rule == name and point.median_ms is not None:
-            share: Share = getattr(point, error)
-            yield point.median_ms, share.share, share.low, share.high
+def _curve(points: Sequence[Point]) -> list[tuple[float, float, float, float]]:
+    lost = [(point.median_ms or 0.0, point.bona_fide_not_accepted) for point in points]
+    return [(time_ms, share.share, share.low, share.high) for time_ms, share in lost]
 
 
 def main(
@@ -185,7 +198,7 @@ def main(
         points += found
         errors.print(f"{condition} done", highlight=False)
     document = {
-        "command": "python -m edgefas.benchmarks.temporal_rules " + " ".join(sys.argv[1:]),
+        "command": " ".join(["python -m edgefas.benchmarks.temporal_rules", *sys.argv[1:]]),
         **environment(),
         "what": f"{len(shown)} simulated episodes of {len(shown[0].scores)} frames, {FRAME_MS:.0f} ms apart, of people "
         f"in no split, at the site held out of training; calibrated on {len(fitted)} others",
@@ -201,26 +214,31 @@ def main(
 
 
 def markdown(document: dict[str, Any], points: Sequence[Point]) -> str:
-    """One table per condition."""
+    """One table per condition; every setting is in the JSON."""
     lines = [
         f"Temporal rules on {document['what']}.",
         "",
+        f"Of every rule's settings that accept at most {MOST_ATTACKS:.0%} of the attacks: the one that loses fewest "
+        "bona fide, and each quicker one that loses more. Setting: frames for the vote and the average, the error "
+        "target for the test, whose threshold is the calibrated one.",
+        "",
         f"Noise: a first-order autoregression of spread {NOISE:g} on the log-odds, correlated over {NOISE_MS:.0f} ms, "
         f"{DRAWS} draws per episode (draws of one episode resemble each other: those intervals are too narrow). "
-        "Setting: frames for the vote and the average, the error target for the test. Intervals: Wilson, 95 %.",
+        "Intervals: Wilson, 95 %.",
         "",
         f"`{document['command']}` on {document['cpu']}.",
     ]
     for condition in dict.fromkeys(point.condition for point in points):
         lines += ["", f"**{condition}**", ""]
-        lines += ["| rule | setting | attacks accepted | bona fide not accepted in 1.1 s | median ms to acceptance |"]
-        lines += ["|---|---|---|---|---|"]
-        for point in points:
-            if point.condition == condition:
+        lines += ["| rule | setting | threshold | median ms to acceptance | attacks accepted "]
+        lines[-1] += "| bona fide not accepted in 1.1 s |"
+        lines += ["|---|---|---|---|---|---|"]
+        for rule in dict.fromkeys(point.rule for point in points):
+            for point in best(points, condition, rule):
                 both = (point.attacks_accepted, point.bona_fide_not_accepted)
                 shares = " | ".join(f"{s.share:.1%} [{s.low:.1%}, {s.high:.1%}]" for s in both)
-                after = "-" if point.median_ms is None else f"{point.median_ms:.0f}"
-                lines.append(f"| {point.rule} | {point.setting:g} | {shares} | {after} |")
+                name = f"| {rule} | {point.setting:g} | {point.threshold:.2f} | {point.median_ms:.0f} "
+                lines.append(f"{name}| {shares} |")
     return "\n".join(lines) + "\n"
 
 

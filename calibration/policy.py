@@ -94,7 +94,7 @@ def fit_policy(
     return Policy.model_validate(
         start.model_dump()
         | {
-            "threshold": fit_threshold(episodes, max_apcer),
+            "threshold": fit_threshold(episodes, max_apcer, max_bpcer),
             "temporal": start.temporal.model_dump() | {"sprt": test.model_dump()},
             "calibration": calibration.model_dump(),
         }

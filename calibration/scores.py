@@ -120,20 +120,22 @@ def _standardised(episodes: Sequence[ScoredEpisode]) -> list[tuple[ScoredEpisode
     return found
 
 
-def fit_threshold(episodes: Sequence[ScoredEpisode], max_apcer: float) -> float:
-    """The operating threshold of single frames: accepts as many bona fide as `max_apcer` allows.
+def fit_threshold(episodes: Sequence[ScoredEpisode], max_apcer: float, max_bpcer: float) -> float:
+    """The operating threshold of single frames; every recording counts the same.
 
-    Where no attack scores above any bona fide, it is the middle of the gap. Every recording counts the same.
+    It accepts as many bona fide as `max_apcer` allows: where no attack scores above any bona fide, the middle of the
+    gap. Where frames cannot meet both targets, it is where their errors are closest to equal: a threshold that asks
+    of one frame what only many can give would silence those in between.
     """
     scores, alive, weight = _frames(episodes)
     levels = np.unique(scores)
     cuts = np.concatenate([levels[:1] - 1, (levels[1:] + levels[:-1]) / 2, levels[-1:] + 1])
-    apcer = np.array([weight[~alive & (scores >= cut)].sum() for cut in cuts])
-    bpcer = np.array([weight[alive & (scores < cut)].sum() for cut in cuts])
-    allowed = np.flatnonzero(apcer <= max_apcer + 1e-12)  # never empty: above the highest score nothing is accepted
-    best = allowed[bpcer[allowed] <= bpcer[allowed].min() + 1e-12]
-    fewest = best[apcer[best] <= apcer[best].min() + 1e-12]  # at no cost in bona fide, no attack
-    return float(cuts[fewest[0]])
+    apcer = np.array([weight[~alive & (scores >= cut)].sum() for cut in cuts]).round(12)
+    bpcer = np.array([weight[alive & (scores < cut)].sum() for cut in cuts]).round(12)
+    both = (apcer <= max_apcer) & (bpcer <= max_bpcer)
+    # lexsort: by the last key first
+    order = np.lexsort((apcer, bpcer, ~both) if both.any() else (apcer, np.maximum(apcer, bpcer)))
+    return float(cuts[order[0]])
 
 
 def _frames(episodes: Sequence[ScoredEpisode]) -> tuple[F64, np.ndarray[tuple[int], np.dtype[np.bool_]], F64]:

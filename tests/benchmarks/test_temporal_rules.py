@@ -10,7 +10,7 @@ import pytest
 
 from edgefas.benchmarks.temporal_episodes import MOMENTS, jobs, species_of
 from edgefas.benchmarks.temporal_plot import Curve, Panel, plot
-from edgefas.benchmarks.temporal_rules import NOISE, NOISE_MS, average, markdown, points_of, vote, with_noise
+from edgefas.benchmarks.temporal_rules import NOISE, NOISE_MS, average, best, markdown, points_of, vote, with_noise
 from edgefas.calibration.episodes import ScoredEpisode
 from edgefas.contracts import Label, Policy
 from edgefas.demo.episodes import demo_episodes, load_plan
@@ -74,11 +74,17 @@ def test_points_are_counted_and_drawn() -> None:
     policy, points = points_of("noise", fitted, fitted)
     assert policy.calibration is not None
     assert {point.rule for point in points} == {"vote", "average", "sequential test"}
-    first = points[0]
-    accepted = [vote(policy, 1)(shown) for shown in fitted if shown.label is Label.ATTACK]
+    first = next(p for p in points if (p.rule, p.setting, p.threshold) == ("vote", 1, 0.0))
+    accepted = [vote(Policy(threshold=0), 1)(shown) for shown in fitted if shown.label is Label.ATTACK]
     assert (first.attacks_accepted.count, first.attacks_accepted.total) == (sum(a is not None for a in accepted), 20)
+    kept = best(points, "noise", "vote")
+    assert kept
+    for point in points:
+        if point.rule == "vote" and point.attacks_accepted.count == 0 and point.median_ms is not None:
+            quicker = [k for k in kept if round(k.median_ms or 0) <= round(point.median_ms)]
+            assert min(k.bona_fide_not_accepted.share for k in quicker) <= point.bona_fide_not_accepted.share
     text = markdown({"what": "w", "command": "c", "cpu": "x"}, points)
-    assert text.count("| vote |") == 10
+    assert text.count("| vote |") == len(kept)
     curve = Curve("vote <&>", [(100.0, 0.1, 0.05, 0.2), (200.0, 0.0, 0.0, 0.1)])
     root = ElementTree.fromstring(plot([Panel("a", [curve]), Panel("b", [curve])], 2, "ms"))
     dots = [node for node in root.iter() if node.tag.endswith("circle")]
