@@ -57,12 +57,12 @@ class Case:
 
 
 def _fickle(number: int, lit: bool) -> bool:
-    return (lit, not lit, True, not lit, False)[number // 300 % 5]
+    return (lit, not lit, True, not lit, False)[number // 150 % 5]
 
 
 def _half_rate(number: int) -> bool:
     """From full rate to only lit ones, to only unlit ones, and back."""
-    part = number // 200 % 4
+    part = number // 100 % 4
     return (part == 1 and number % 2 == 1) or (part == 3 and number % 2 == 0)
 
 
@@ -71,8 +71,8 @@ CASES = {
     "inverted": Case("metadata are inverted", lambda number, lit: not lit),
     "absent": Case("no metadata", lambda number, lit: None),
     "stuck": Case("metadata say lit, always", lambda number, lit: True),
-    "fickle": Case("every 300 framesets: right, inverted, all lit, inverted, all unlit", _fickle),
-    "half_rate": Case("inverted; every 200 framesets: all, lit ones only, all, unlit ones only",
+    "fickle": Case("every 150 framesets: right, inverted, all lit, inverted, all unlit", _fickle),
+    "half_rate": Case("inverted; every 100 framesets: all, lit ones only, all, unlit ones only",
                       lambda number, lit: not lit, lost=_half_rate),
     "disorder": Case("inverted; 1 in 13 lost, 1 in 17 comes again after the next one",
                      lambda number, lit: not lit, lost=lambda n: n % 13 == 0, again=lambda n: n % 17 == 0),
@@ -233,7 +233,7 @@ def main(
             path.unlink(missing_ok=True)
             # of a recording only the first seconds: it takes half a MB a frameset
             live = run_live(case, clips[case.dots], framesets)
-            run_live(case, clips[case.dots], min(framesets, 1000), record_to=path)
+            run_live(case, clips[case.dots], min(framesets, 300), record_to=path)
             played = run_recording(path)
             results[name] = {"what": case.what, "live": asdict(live), "played": asdict(played)}
     document = {
@@ -241,7 +241,7 @@ def main(
         "seed": SEED,
         **environment(),
         "what": "60 framesets/s of 320x240 px, alternating projector, software camera through librealsense; every "
-        "frame checked, live and from a recording of up to 1000 framesets",
+        "frame checked, live and from a recording of up to 300 framesets",
         "wrong_in_all": sum(result[way]["wrong"] for result in results.values() for way in ("live", "played")),
         "cases": results,
     }

@@ -29,8 +29,9 @@ _NOISE = 0.35
 """No dot pattern is that dense (0.28 at most, on a bare wall in the dark): a picture of noise says nothing."""
 _FLOOR, _STEP = 5e-4, 2.0
 """Two shares, each lifted by the floor, are of two kinds when one is this many times the other."""
-_STEP_REACH, _LEVEL_REACH = 4, 2
-"""Frame numbers over which a step is looked for, and over which what it taught holds: dots may be gone for ever."""
+_STEP_REACH, _LEVEL_REACH, _VETO_REACH = 4, 2, 120
+"""Frame numbers over which a step is looked for, over which what it taught is evidence (dots may be gone for ever), and
+over which it is still a reason to doubt metadata: they may turn over while framesets are lost."""
 
 _BLOCK_PX = 4
 _DARKER, _DARKER_SHARE = 8.0, 0.15
@@ -87,6 +88,8 @@ class EmitterJudge:
         """Number of the frameset before, and its share."""
         self._step: tuple[int, float] | None = None
         """Number of the last step, and the share between its two kinds."""
+        self._hint: bool | None = None
+        """What the last step says of this picture, where it is too old to be evidence."""
         self._doubt = False
         """The last picture that was not silent contradicted what is believed, and no dots have been seen since."""
         self._last: tuple[bool | None, bool | None] = (None, None)
@@ -134,19 +137,21 @@ class EmitterJudge:
     def _look(self, number: int, specks: float) -> tuple[bool | None, bool]:
         """What the picture shows: dots, none where there were some, or nothing to go by; and whether just now."""
         if specks > _NOISE:
-            self._share = None
+            self._share = self._hint = None
             return None, False
+        self._hint = None
         lifted, before, stepped = specks + _FLOOR, self._share, False
         self._share = (number, lifted)
         if before is not None and number - before[0] <= _STEP_REACH:
             stepped = max(lifted, before[1]) >= _STEP * min(lifted, before[1])
             if stepped:
                 self._step = (number, (lifted * before[1]) ** 0.5)
-        if self._step is not None and number - self._step[0] <= _LEVEL_REACH:
+        if self._step is not None and number - self._step[0] <= _VETO_REACH:
             ratio = lifted / self._step[1]
             if ratio >= _STEP**0.5 or ratio <= _STEP**-0.5:
-                return ratio > 1, stepped
-            return None, False
+                self._hint = ratio > 1
+            if number - self._step[0] <= _LEVEL_REACH:
+                return self._hint, stepped
         return (True if specks >= _SPECKS else None), False
 
     def _vote(self, flag: bool | None, seen: bool | None) -> None:
@@ -193,7 +198,8 @@ class EmitterJudge:
         if self._doubt:
             return None
         if self.trust in ("metadata", "inverted"):
-            return flag == (self.trust == "metadata")
+            believed = flag == (self.trust == "metadata")
+            return believed if self._hint in (None, believed) else None
         if self.trust == "picture" or self._alternating:
             return None
         steady = len(self._flags) >= 2 and len(set(self._flags)) == 1

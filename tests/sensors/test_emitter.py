@@ -104,9 +104,10 @@ def test_while_dots_fade_the_last_belief_stands():
         fading = 0.7 ** max(0, number - 20)  # somebody walks away
         return BARE + (DOTS * fading if _lit(number) else 0), not _lit(number)
 
-    told, judge = _judge(script, range(1, 80))
+    told, judge = _judge(script, range(1, 200))
     assert judge.trust == "inverted"
-    assert all(told[number] is _lit(number) for number in range(3, 79))
+    assert all(told[number] in (None, _lit(number)) for number in told)
+    assert all(told[number] is _lit(number) for number in [*range(4, 25), *range(160, 199)])
 
 
 def test_dots_that_vanish_at_once_are_a_doubt_until_they_are_seen_again():
@@ -192,6 +193,14 @@ def test_gaps_of_any_length_do_not_mix_up_the_kinds():
     told, _ = _judge(lambda number: (_share(number), not _lit(number)), numbers)
     assert all(told[number] in (None, _lit(number)) for number in told)
     assert sum(value is None for value in told.values()) < 10
+
+
+@pytest.mark.parametrize("gap", [4, 5, 6, 7, 20, 61])
+def test_metadata_that_turn_over_in_a_gap_are_not_believed(gap):
+    numbers = [*range(1, 41), *range(40 + gap, 160)]
+    told, _ = _judge(lambda number: (_share(number), _lit(number) == (number <= 40)), numbers)
+    assert all(told[number] in (None, _lit(number)) for number in told)
+    assert all(told[number] is _lit(number) for number in range(50 + gap, 159))
 
 
 def test_noise_says_nothing():
