@@ -141,16 +141,30 @@ def main(
                     row["error"] = str(error)
                 rows.append(row)
                 sys.stderr.write(f"{row}\n")
+            _write(out, rows)  # after each network: the next takes minutes
+    if any("error" in row for row in rows):
+        sys.exit(3)
+
+
+def _write(out: Path, rows: list[dict[str, Any]]) -> None:
     document = {
         "command": f"python -m edgefas.benchmarks.openvino_form {' '.join(sys.argv[1:])}",
         **environment(),
         "what": "OpenVINO against ONNX Runtime on the same file, untrained weights unless a checkpoint is named, noise",
-        "largest_share_of_range": max(r["max_abs_difference"] / r["score_range"] for r in rows if "error" not in r),
+        "largest_share_of_range": {
+            precision: max(
+                (
+                    r["max_abs_difference"] / r["score_range"]
+                    for r in rows
+                    if r["precision"] == precision and "error" not in r
+                ),
+                default=None,
+            )
+            for precision in PRECISIONS
+        },
         "results": rows,
     }
     write_atomically(out, json.dumps(document, indent=1, allow_nan=False).encode() + b"\n")
-    if any("error" in row for row in rows):
-        sys.exit(3)
 
 
 if __name__ == "__main__":
