@@ -243,7 +243,7 @@ def to_markdown(document: dict[str, Any]) -> str:
     """The tables."""
     lines = [f"{document['what']}.", "", f"`{document['command']}` on {document['cpu']}, {document['date']}.", ""]
     lines += [
-        "| injected | policy | found | by | frames until found | bona fide lines after |",
+        "| injected | challenge | found | by | frames until found | bona fide in the half second after |",
         "|---|---|---|---|---|---|",
     ]
     for row in document["attacks"]:
@@ -257,7 +257,7 @@ def to_markdown(document: dict[str, Any]) -> str:
     for name, row in document["honest"].items():
         lines.append(f"| {name} | {row['frames']} | {row['false_alarms']} | {row['unlit_for_a_challenge']} |")
     lines += ["", "| who guesses a challenge | chance | bits |", "|---|---|---|"]
-    lines += [f"| {row['who']} | {row['chance']:.5f} | {row['bits']:.1f} |" for row in document["guesses"]]
+    lines += [f"| {row['who']} | {row['hits']} of {row['draws']} | {row['bits']} |" for row in document["guesses"]]
     return "\n".join(lines) + "\n"
 
 

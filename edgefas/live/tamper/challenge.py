@@ -35,7 +35,7 @@ class Sight:
     """What one infrared picture showed."""
 
     at_ns: int
-    """Host monotonic time of its arrival."""
+    """Camera time: the load of the host, which delays arrivals, is not in it."""
     specks: float
 
 
@@ -57,6 +57,8 @@ class Run:
     sights: tuple[Sight, ...]
     """The lit pictures before it, then all since."""
     switches: tuple[Switch, ...] = ()
+    offset_ns: int = 0
+    """Host time less camera time, of the promptest picture before it."""
 
 
 def draw_lengths(rule: TamperRule, rng: random.Random) -> tuple[int, ...]:
@@ -100,8 +102,8 @@ def verify(run: Run, rule: TamperRule) -> bool | None:
         low_ns, high_ns = 0.0, rule.max_emitter_latency_ms * 1e6
         jitter_ns = rule.emitter_jitter_ms * 1e6
         for switch, ((_, before), (_, after)) in zip(run.switches, pairwise(runs), strict=True):
-            low_ns = max(low_ns, before[-1][1] - switch.after_ns - jitter_ns)
-            high_ns = min(high_ns, after[0][1] - switch.before_ns + jitter_ns)
+            low_ns = max(low_ns, before[-1][1] + run.offset_ns - switch.after_ns - jitter_ns)
+            high_ns = min(high_ns, after[0][1] + run.offset_ns - switch.before_ns + jitter_ns)
         if low_ns <= high_ns:
             return True
     times = [at_ns for _, at_ns in kinds]

@@ -58,6 +58,7 @@ class Challenger:
         self._face_ns: int | None = None
         self._due_ns: int | None = None
         self._sights: tuple[Sight, ...] = ()
+        self._offsets_ns: tuple[int, ...] = ()
         self._run: Run | None = None
         self._dark = False  # the projector is off, or may be
 
@@ -81,7 +82,8 @@ class Challenger:
                 self._run = replace(self._run, sights=(*self._run.sights, sight))
             self._proceed(self._run)
         elif self._is_due() and challenge.can_start(self._sights):
-            self._run = Run(challenge.draw_lengths(self._rule, self._rng), self._sights[-REFERENCE:])
+            lengths = challenge.draw_lengths(self._rule, self._rng)
+            self._run = Run(lengths, self._sights[-REFERENCE:], offset_ns=min(self._offsets_ns))
             self._proceed(self._run)
         if self.failed:
             return Reason.CHALLENGE_FAILED
@@ -114,8 +116,9 @@ class Challenger:
         soon = self._due_ns is not None and self._now() > self._due_ns - WARM_UP_NS
         if picture is None or not (soon or self._run is not None):
             return None
-        sight = Sight(frame.host_ns, speck_share(picture))
+        sight = Sight(frame.device_ns, speck_share(picture))
         self._sights = (*self._sights, sight)[-REFERENCE:]
+        self._offsets_ns = (*self._offsets_ns, frame.host_ns - frame.device_ns)[-REFERENCE:]
         return sight
 
     def _is_due(self) -> bool:
@@ -171,7 +174,7 @@ class Challenger:
         self._due_ns = self._now() + round(self._rng.uniform(*seconds) * NANOSECONDS)
 
     def _end_run(self) -> None:
-        self._run, self._sights = None, ()
+        self._run, self._sights, self._offsets_ns = None, (), ()
         if self._dark:
             self._light()
 
