@@ -35,7 +35,7 @@ def guess_odds(rule: TamperRule, draws: int, seed: int) -> list[dict[str, Any]]:
             run = _played(ours, np.cumsum([begin_ns, *theirs]), rng)
             hits += can_start(run.sights[:REFERENCE]) and verify(run, rule) is True
         chance = hits / draws
-        bits = f"{-math.log2(chance):.1f}" if hits else f"more than {math.log2(draws):.1f}"
+        bits = f"{abs(math.log2(chance)):.1f}" if hits else f"more than {math.log2(draws):.1f}"
         rows.append({"who": who, "draws": draws, "hits": hits, "chance": chance, "bits": bits})
     return rows
 

@@ -241,7 +241,12 @@ def clips(frames: int) -> dict[str, list[Frame]]:
 
 def to_markdown(document: dict[str, Any]) -> str:
     """The tables."""
-    lines = [f"{document['what']}.", "", f"`{document['command']}` on {document['cpu']}, {document['date']}.", ""]
+    lines = [
+        f"{document['what']}.",
+        "",
+        f"`{document['command']}` on {document['cpu']}, seed {document['seed']}, {document['date']}.",
+        "",
+    ]
     lines += [
         "| injected | challenge | found | by | frames until found | bona fide in the half second after |",
         "|---|---|---|---|---|---|",
@@ -295,7 +300,7 @@ def main(
         sys.stderr.write(f"{attack.name}: {len(found)}/{repeats}\n")
     document = {
         "what": "Injected and honest streams through librealsense and the live loop; every camera is software",
-        "command": "python -m edgefas.benchmarks.injection " + " ".join(sys.argv[1:]),
+        "command": "python -m edgefas.benchmarks.injection " + " ".join(sys.argv[1:]).strip(),
         "seed": seed,
         **environment(),
         "attacks": rows,
