@@ -79,7 +79,8 @@ class EmitterJudge:
             switchable: whether this program has it on and may switch it off; False for a recording.
         """
         self.trust: Trust = "undecided"
-        self._camera, self._alternating = camera, alternating
+        self.alternating = alternating
+        self._camera = camera
         self._switched_on: bool | None = True if switchable else None
         self._settled_in = _SETTLE
         self._votes: deque[tuple[bool, bool]] = deque(maxlen=_VOTES)
@@ -125,6 +126,15 @@ class EmitterJudge:
         if flag is not None and seen is not None:
             self._doubt = lit is None or (self._doubt and not seen)
         return lit, self._decide(flag_before, seen_before)
+
+    def told(self, flag: bool | None) -> bool | None:
+        """Whether the projector is said to have lit a frameset whose picture is no picture; nothing is learned of it."""
+        self._last, self._share = (None, None), None
+        if flag is None:
+            return self._decide_without_metadata(None)
+        if self.trust in ("metadata", "inverted"):
+            return flag == (self.trust == "metadata")
+        return None if self.alternating else flag
 
     def why(self) -> str:
         """What is believed, in words."""
@@ -186,7 +196,7 @@ class EmitterJudge:
 
     def _decide_without_metadata(self, seen: bool | None) -> bool | None:
         known = self._switched_on is not None and self._settled_in == 0
-        told = self._switched_on if known and not (self._alternating and self._switched_on) else None
+        told = self._switched_on if known and not (self.alternating and self._switched_on) else None
         if seen is None:
             return told
         return None if told and not seen else seen  # a covered lens, a dead projector
@@ -200,7 +210,7 @@ class EmitterJudge:
         if self.trust in ("metadata", "inverted"):
             believed = flag == (self.trust == "metadata")
             return believed if self._hint in (None, believed) else None
-        if self.trust == "picture" or self._alternating:
+        if self.trust == "picture" or self.alternating:
             return None
         steady = len(self._flags) >= 2 and len(set(self._flags)) == 1
         return flag if steady else None  # inverted metadata are of alternating projectors only

@@ -82,6 +82,7 @@ class MomentBuilder:
         self._before: _Moment | None = None
         self._given = False  # that one's unlit picture is in a Frame already: no picture comes twice
         self._unlit_run = 0
+        self._black = False
         self._judge = EmitterJudge(
             self._serial,
             alternating=_option(rs, device, rs.option.emitter_on_off, 0.0) == 1.0,
@@ -193,7 +194,13 @@ class MomentBuilder:
         if mode is None:
             mode = self._metadata(frame, self._rs.frame_metadata_value.frame_laser_power_mode)
         flag = None if mode is None else mode != 0
-        lit, earlier = self._judge.judge(number, speck_share(picture), flag)
+        black_before, self._black = self._black, not picture.max()
+        if self._black and (black_before or not self._judge.alternating):
+            # In a dark room every second picture is black, and shows who is lit. All of them are a covered lens or a
+            # sick sensor (librealsense 8880): the Frame must have the picture, for others to see that it is none.
+            lit, earlier = self._judge.told(flag), None
+        else:
+            lit, earlier = self._judge.judge(number, speck_share(picture), flag)
         if earlier is not None and self._before is not None and self._before.lit is None:
             self._before = replace(self._before, lit=earlier)
             self._counts["emitter_unknown"] -= 1

@@ -81,7 +81,8 @@ def test_a_frozen_stream_is_marked_restarted_and_heals():
 
 
 def test_a_frozen_recording_is_marked_and_played_once(tmp_path):
-    sent = record_moments(tmp_path / "a.db3", 6, color=moment(1).color)
+    still = moment(1)
+    sent = record_moments(tmp_path / "a.db3", 6, color=still.color, ir=still.ir_lit, depth=still.depth)
     with open_source(str(tmp_path / "a.db3")) as source:
         got = []
         for frame in source:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgefas.benchmarks.emitter_pairing import Case, is_right, mark, push, read_mark
-from edgefas.sensors.frame import Exposure, Frame
+from edgefas.sensors.frame import Exposure, Flaw, Frame
 from edgefas.sensors.open import open_source
 from edgefas.sensors.realsense.emitter import EmitterJudge, exposure_ratio, moved_between
 from edgefas.sensors.source import CameraTimeout
@@ -376,6 +376,24 @@ def test_a_picture_nobody_knows_of_is_under_no_name_and_counted():
     assert got.depth is not None
     assert got.ir_lit is None
     assert got.ir_unlit is None
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_black_pictures_alone_are_blank_and_every_second_one_is_a_dark_room(inverted):
+    black = np.zeros((SMALL.depth.height_px, SMALL.depth.width_px), np.uint8)
+    with soft_rig(emitter="alternate") as rig:
+
+        def frame_after(numbers: range, *, covered: bool) -> Frame:
+            for number in numbers:
+                rig.push(number, lit=inverted, ir=black)
+                rig.push(number + 1, lit=not inverted, ir=black if covered else moment(number).ir_lit)
+            return rig.source.read(10)
+
+        room = frame_after(range(1, 40, 2), covered=False)
+        assert room.flaws == ()
+        assert np.array_equal(room.ir_unlit, black)
+        assert frame_after(range(41, 49, 2), covered=True).flaws == (Flaw.BLANK,)
+        assert frame_after(range(49, 60, 2), covered=False).flaws == ()
 
 
 def test_without_metadata_and_dots_the_switch_says_lit():
