@@ -128,7 +128,7 @@ class EmitterJudge:
         return lit, self._decide(flag_before, seen_before)
 
     def told(self, flag: bool | None) -> bool | None:
-        """Whether the projector is said to have lit a frameset whose picture is no picture; nothing is learned of it."""
+        """Whether the projector is said to have lit a picture that is none; nothing is learned of it."""
         self._last, self._share = (None, None), None
         if flag is None:
             return self._decide_without_metadata(None)
