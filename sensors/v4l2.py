@@ -12,7 +12,7 @@ from pathlib import Path
 
 SYSFS = Path("/sys")
 
-_VIRTUAL_DRIVERS = {"vivid", "vimc", "vim2m", "vicodec", "visl", "v4l2loopback"}
+_VIRTUAL_DRIVERS = {"vivid", "vimc", "vim2m", "vicodec", "visl", "v4l2loopback", "akvcam"}
 """Kernel drivers that make pictures up, or pass on what a program gives them."""
 _VIRTUAL_BUSES = {
     "vhci_hcd": "USB over a network (usbip)",
@@ -46,7 +46,7 @@ def virtual_reason(device: str | int | Path, sysfs: Path = SYSFS) -> str | None:
     What cannot be told is a reason, too: doubt is not trust.
 
     Args:
-        device: "/dev/video0", "video0" or 0; a link such as those in /dev/v4l/by-id is followed.
+        device: "/dev/video0", "video0", 0, or its folder in sysfs; links such as those in /dev/v4l/by-id are followed.
         sysfs: where sysfs is mounted.
     """
     name = node_name(device)
@@ -94,7 +94,7 @@ def node_name(device: str | int | Path) -> str | None:
     text = f"video{device}" if isinstance(device, int) else str(device)
     if text.isascii() and text.isdigit():
         text = f"video{text}"
-    if text.startswith("/dev/"):
+    if text.startswith("/"):
         text = Path(text).resolve().name
     return text if re.fullmatch(r"video[0-9]{1,5}", text) else None
 

@@ -108,6 +108,10 @@ class WebcamSource(CameraSource):
         """See `CameraSource.stats`."""
         return SourceStats(**self._counts)
 
+    def video_devices(self) -> tuple[Path, ...]:
+        """See `CameraSource.video_devices`; none where a virtual one was asked for."""
+        return () if self._options.allow_virtual else (self._path,)
+
     def identity(self) -> CameraIdentity:
         """See `CameraSource.identity`; a camera without a serial number is told by its port."""
         return CameraIdentity(

@@ -31,6 +31,15 @@ def test_a_camera_on_the_board_is_physical(tmp_path: Path) -> None:
     assert read_facts(0, tmp_path).identity == "tegra-camrtc-capture-vi:video0"
 
 
+def test_links_and_folders_of_sysfs_are_followed(tmp_path: Path) -> None:
+    add_node(tmp_path, 0, UVC, driver="uvcvideo", name="cam", usb=WEBCAM)
+    link = tmp_path / "usb-Intel_RealSense-video-index0"
+    link.symlink_to("/dev/video0")
+    assert virtual_reason(link, tmp_path) is None
+    assert virtual_reason((tmp_path / "class" / "video4linux" / "video0").resolve(), tmp_path) is None
+    assert "does not exist" in str(virtual_reason(Path("/sys/class/video4linux/video8"), tmp_path))
+
+
 def test_loopback_is_virtual_whatever_it_calls_itself(tmp_path: Path) -> None:
     add_loopback(tmp_path, 7, "Intel RealSense D435")
     assert "virtual device 'Intel RealSense D435' (v4l2loopback" in str(virtual_reason(7, tmp_path))

@@ -7,7 +7,7 @@ from typing import Literal
 from edgefas.contracts import CameraPin
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.source import CameraIdentity, CameraSource
-from edgefas.sensors.virtual import why_virtual
+from edgefas.sensors.v4l2 import virtual_reason
 
 Origin = Literal["camera", "recording", "simulated", "folder"]
 
@@ -46,4 +46,5 @@ def is_other(pinned: CameraPin, identity: CameraIdentity, frame: Frame) -> bool:
 
 def why_untrusted(source: CameraSource) -> str | None:
     """Why one of the video devices behind a source is not a camera; None when there is no such doubt."""
-    return next((why for device in source.video_devices() if (why := why_virtual(device)) is not None), None)
+    reasons = ((device, virtual_reason(device)) for device in source.video_devices())
+    return next((f"{device} is no physical camera: {why}" for device, why in reasons if why is not None), None)

@@ -12,6 +12,8 @@ from edgefas.sensors.source import CameraIdentity, CameraSource, SourceStats
 MS = 1_000_000
 GRID = Intrinsics(80, 60, 50.0, 50.0, 40.0, 30.0)
 CALIBRATION = Calibration(GRID, GRID)
+EPOCH_NS = 7_000 * MS
+"""The camera's clock began earlier than the host's."""
 _DOTS = np.zeros((60, 80), np.uint8)
 _DOTS[3::9, 4::9] = 90
 _NOISE = np.random.default_rng(3).normal(60, 2, (8, 60, 80)).astype(np.uint8)
@@ -72,7 +74,7 @@ class Projected(CameraSource):
             depth_scale_m=0.001,
             calibration=CALIBRATION,
             number=self.numbered,
-            device_ns=self.now_ns,
+            device_ns=self.now_ns + EPOCH_NS,
             clock="hardware",
             host_ns=host_ns,
             camera=self.serial,

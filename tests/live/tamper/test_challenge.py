@@ -109,12 +109,16 @@ def test_a_swap_of_pictures_is_found_at_the_next_challenge_and_only_two_passes_r
     assert FAILED in said
     assert said.index(FAILED) < 30 * (15 + 4)
     real[0] = True
-    again = play(guard, camera, 30)
-    commands = len(camera.commands)
+    while guard._challenger._run is not None:  # the one under way may fail yet
+        play(guard, camera, 0.1)
+    asked = len(camera.commands)
+    again: list[Reason] = []
+    while ACCEPTED not in again:
+        again += play(guard, camera, 0.1)
+        assert len(again) < 30 * 30
     assert again[0] is FAILED
-    assert ACCEPTED in again
-    assert FAILED not in again[again.index(ACCEPTED) :]
-    assert commands > 0
+    assert len(camera.commands) - asked == 2 * 4  # a challenge of two pulses is four commands
+    assert FAILED not in play(guard, camera, 20)
 
 
 def test_unlit_frames_are_never_judged() -> None:
@@ -189,17 +193,21 @@ def test_the_projector_is_lit_again_however_it_ends() -> None:
 
 
 def test_verify_wants_one_latency_for_all_switches() -> None:
-    def run(edges_ms: list[float]) -> Run:
+    def run(edges_ms: list[float], clock_ms: int = 0) -> Run:
         switches = tuple(
             Switch(on, at * MS, at * MS) for on, at in zip((False, True, False, True), (0, 200, 900, 1100), strict=True)
         )
         lit = [sum(t >= edge for edge in edges_ms) % 2 == 0 for t in range(-99, 1500, 33)]
-        sights = tuple(Sight(t * MS, 0.05 if on else 0.0002) for t, on in zip(range(-99, 1500, 33), lit, strict=True))
-        return Run((200 * MS, 700 * MS, 200 * MS), sights, switches)
+        sights = tuple(
+            Sight((t + clock_ms) * MS, 0.05 if on else 0.0002) for t, on in zip(range(-99, 1500, 33), lit, strict=True)
+        )
+        return Run((200 * MS, 700 * MS, 200 * MS), sights, switches, -clock_ms * MS)
 
     for shift in (5, 60, 150, 290):
         assert verify(run([t + shift for t in (0, 200, 900, 1100)]), AUTO) is True
-    assert verify(run([t + 400 for t in (0, 200, 900, 1100)]), AUTO) is False  # too late
+    for clock in (-9000, 0, 9000):
+        assert verify(run([t + 60 for t in (0, 200, 900, 1100)], clock), AUTO) is True
+        assert verify(run([t + 400 for t in (0, 200, 900, 1100)], clock), AUTO) is False  # too late
     assert verify(run([t - 120 for t in (0, 200, 900, 1100)]), AUTO) is False  # before it was asked
     assert verify(run([60, 260, 760, 960]), AUTO) is False  # the pause was shorter
     assert verify(run([60, 420, 960, 1160]), AUTO) is False  # the first pulse was longer

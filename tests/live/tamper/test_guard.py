@@ -74,7 +74,7 @@ def test_what_a_camera_does_not_say_is_no_match() -> None:
 
 
 def test_virtual_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cameras, "why_virtual", lambda path: "virtual" if path == Path("/dev/video7") else None)
+    monkeypatch.setattr(cameras, "virtual_reason", lambda path: "virtual" if path == Path("/dev/video7") else None)
     camera = Projected()
     camera.devices = (Path("/dev/video0"), Path("/dev/video7"))
     assert look(guarded(camera), camera) == {UNTRUSTED}
