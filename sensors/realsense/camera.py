@@ -65,7 +65,7 @@ def open_camera(
 
     Args:
         serial: which one; None means the only one.
-        emitter: see `Emitter`.
+        emitter: see `Emitter`; a model that cannot alternate is left on, with a warning.
         profile: how to set it up, or the name or file of a profile; None chooses by the camera's model.
         size_px: width and height of depth and infrared; None means the profile's.
         color_size_px: width and height of colour; None means the profile's.
@@ -83,7 +83,14 @@ def open_camera(
         profile = load_profile(profile)
     serial = find_serial(context, serial)
     chosen = _choose(context, serial, profile)
-    chosen.rate(emitter)
+    if emitter == "alternate" and chosen.alternate_fps is None:
+        log.warning(
+            "camera %s: a %s cannot alternate its projector, which stays on: there is no unlit infrared, and a network "
+            "that needs it decides nothing (modality_missing)",
+            serial,
+            chosen.name,
+        )
+        emitter = "on"
     wanted = _Wanted(serial, chosen, emitter, size_px, color_size_px, record_to)
     if patience is None:
         patience = Patience(give_up_s=math.inf) if record_to is None else Patience.without_restart(5.0)

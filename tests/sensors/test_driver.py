@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -328,11 +329,15 @@ def test_a_model_that_cannot_serve_is_refused(name, message):
     assert camera.serial == "SOFT1"
 
 
-def test_a_d415_cannot_alternate():
-    bus, camera = one_camera(fps=60, model=SoftwareModel(name="Intel RealSense D415", product_id="0AD3"))
-    with pytest.raises(CameraError, match="a d415 cannot alternate its emitter"):
-        open_camera(context=bus.context, emitter="alternate")
-    assert camera.serial == "SOFT1"
+def test_a_d415_cannot_alternate_and_stays_lit(caplog):
+    wide = replace(SMALL, depth=replace(SMALL.depth, width_px=848, height_px=480))
+    wide = replace(wide, color=replace(SMALL.color, width_px=640, height_px=480))
+    model = SoftwareModel(name="Intel RealSense D415", product_id="0AD3")
+    bus = SoftwareBus()
+    camera = SoftwareD435(bus, wide, serial="SOFT1", model=model)
+    with caplog.at_level("WARNING"), open_camera(context=bus.context, emitter="alternate"):
+        assert camera.emitter_enabled
+    assert "a d415 cannot alternate its projector, which stays on" in caplog.text
 
 
 def test_a_profile_sets_size_and_rate():
