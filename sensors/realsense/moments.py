@@ -16,6 +16,7 @@ from edgefas.sensors.realsense.sdk import load
 from edgefas.sensors.source import CameraError
 from edgefas.sensors.specks import speck_share
 
+_LEAP_NS = 1_000_000_000
 _COLOR_TOLERANCE = 0.6  # of a period: further apart, and the colour picture is of another moment
 
 
@@ -107,7 +108,7 @@ class MomentBuilder:
         if self._ir is None:
             return self._frame(moment, lit=None, unlit=None)
         before, self._before = self._before, moment
-        adjacent = before is not None and moment.number == before.number + 1
+        adjacent = before is not None and moment.number == before.number + 1 and not _leapt(before, moment)
         self._unlit_run = self._unlit_run + 1 if moment.lit is False else 0
         given, self._given = self._given, False
         if moment.lit:
@@ -222,6 +223,11 @@ class MomentBuilder:
         domain = self._rs.timestamp_domain
         known: dict[Any, Clock] = {domain.hardware_clock: "hardware", domain.global_time: "global"}
         return known.get(frame.get_frame_timestamp_domain(), "system")
+
+
+def _leapt(before: _Moment, after: _Moment) -> bool:
+    """Whether the camera's clock jumped between two neighbours: who knows then how far apart they are."""
+    return before.clock != after.clock or not 0 < after.device_ns - before.device_ns < _LEAP_NS
 
 
 def _copy(frame: Any) -> Any:

@@ -366,6 +366,22 @@ def test_the_unlit_picture_is_left_out_when_the_scene_moved():
         assert rig.source.stats().unlit_moved == 1
 
 
+@pytest.mark.parametrize("leap_ns", [-10**9, 50 * 10**9])
+def test_pictures_on_both_sides_of_a_clock_jump_are_no_pair(leap_ns):
+    with soft_rig(emitter="alternate") as rig:
+        assert rig.camera is not None
+        for number in range(1, 9):
+            rig.push(number, lit=number % 2 == 0, ir=moment(number).ir_lit if number % 2 == 0 else unlit(number))
+        assert rig.source.read(10).ir_unlit is not None
+        late, after = moment(9), moment(10)
+        rig.push(9, lit=False, ir=unlit(9))
+        rig.camera.push(10, late.device_ns + leap_ns, depth=after.depth, ir=after.ir_lit, color=after.color, lit=True)
+        got = rig.source.read(10)
+    assert got.number == 10
+    assert got.ir_lit is not None
+    assert got.ir_unlit is None
+
+
 def test_a_picture_nobody_knows_of_is_under_no_name_and_counted():
     """Sunlight: metadata alternate, and no dots are seen to confirm them."""
     with soft_rig(emitter="alternate") as rig:
