@@ -201,11 +201,12 @@ def test_a_file_moved_away_is_opened_anew(tmp_path: Path, monkeypatch: pytest.Mo
     wait_for(lambda: sink.written == 1)
     path.rename(tmp_path / "moved")
     sink.update(None, line(2, Verdict.ATTACK))  # a change: synced, and the place is looked at
-    wait_for(lambda: sink._file is None)
+    wait_for(lambda: sink._file is None or path.exists())  # the latter when line 1 was synced only after the move
     sink.update(None, line(3))
     sink.close()
-    assert [row["frame"] for row in rows(tmp_path / "moved")] == [1, 2]
-    assert [row["frame"] for row in rows(path)] == [3]
+    moved, new = ([row["frame"] for row in rows(file)] for file in (tmp_path / "moved", path))
+    assert moved in ([1], [1, 2])
+    assert moved + new == [1, 2, 3]
 
 
 # -- web hook ----------------------------------------------------------------------------------------------------------
