@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -155,27 +155,28 @@ class StagedCamera:
 
     def _push(self, number: int) -> None:
         assert self._camera is not None
-        part = self._part(number)
+        world = replace(self._world)  # the script may change it at any moment: picture and truth must be of one state
+        part = self._part(number, world)
         # the microseconds tell the plugs apart, in `faulty`
-        device_ns = number * 1_000_000_000 // FPS["alternate"] + self._plugged * 1000 + self._world.jump_ns
-        if self._world.content_is_faulty:
+        device_ns = number * 1_000_000_000 // FPS["alternate"] + self._plugged * 1000 + world.jump_ns
+        if world.content_is_faulty:
             self.faulty.add((number, device_ns))
-        flag = {"right": part.lit, "inverted": not part.lit, "absent": None}[self._world.emitter_flag]
+        flag = {"right": part.lit, "inverted": not part.lit, "absent": None}[world.emitter_flag]
         self._pushed_ns[number] = time.monotonic_ns()
         if len(self._pushed_ns) > _REMEMBERED:
             self._pushed_ns.popitem(last=False)
         self._camera.push(
             number,
             device_ns,
-            depth=np.zeros_like(part.depth) if self._world.no_depth else part.depth,
-            ir=np.zeros_like(part.ir) if self._world.black_infrared else part.ir,
+            depth=np.zeros_like(part.depth) if world.no_depth else part.depth,
+            ir=np.zeros_like(part.ir) if world.black_infrared else part.ir,
             color=part.color,
             lit=flag,
             exposure=part.exposure,
         )
 
-    def _part(self, number: int) -> Part:
-        if self._world.frozen and self._last is not None:
+    def _part(self, number: int, world: World) -> Part:
+        if world.frozen and self._last is not None:
             return self._last
         moment, half = divmod(number - 1, 2)
         frame, lit = self._clip[moment % len(self._clip)], half == 1
