@@ -15,7 +15,8 @@ import cv2
 
 from edgefas.sensors.frame import Calibration, Frame
 from edgefas.sensors.pinhole import DEFAULT_FOV_DEG, Role, assumed_calibration, plain_frame
-from edgefas.sensors.source import CameraError, CameraIdentity, CameraLost, CameraSource, CameraTimeout, SourceStats
+from edgefas.sensors.slot import FrameSlot
+from edgefas.sensors.source import CameraError, CameraIdentity, CameraLost, CameraSource, SourceStats
 from edgefas.sensors.v4l2 import SYSFS, read_facts, virtual_reason
 
 log = logging.getLogger(__name__)
@@ -83,10 +84,8 @@ class WebcamSource(CameraSource):
             )
         self._facts = read_facts(node, sysfs)
         self._counts: Counter[str] = Counter()
-        self._changed = threading.Condition()
-        self._slot: Frame | None = None
-        self._end: CameraError | None = None
-        self._closing = threading.Event()
+        self._slot = FrameSlot(str(self._path), self._counts, newest_wins=True)
+        self._closing = self._slot.closing
         self._number = 0
         self._video = self._open()
         self._thread = threading.Thread(target=self._run, name=f"edgefas {self._path}", daemon=True)
@@ -94,15 +93,7 @@ class WebcamSource(CameraSource):
 
     def read(self, timeout_s: float = 1.0) -> Frame:
         """See `CameraSource.read`."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._slot is not None or self._end is not None, timeout_s):
-                raise CameraTimeout(f"{self._path}: no new frame in {timeout_s:g} s")
-            if self._slot is None:
-                assert self._end is not None
-                raise self._end
-            frame, self._slot = self._slot, None
-            self._counts["delivered"] += 1
-            return frame
+        return self._slot.take(timeout_s)
 
     def stats(self) -> SourceStats:
         """See `CameraSource.stats`."""
@@ -120,11 +111,7 @@ class WebcamSource(CameraSource):
 
     def close(self) -> None:
         """See `CameraSource.close`."""
-        with self._changed:
-            self._closing.set()
-            self._end = self._end or CameraLost(f"{self._path}: closed")
-            self._slot = None
-            self._changed.notify_all()
+        self._slot.close()
         self._thread.join(_CLOSE_S)
         if self._thread.is_alive():  # deep inside OpenCV, which waits up to 10 s for a silent camera
             log.warning("%s: OpenCV did not come back within %g s; left behind", self._path, _CLOSE_S)
@@ -151,16 +138,14 @@ class WebcamSource(CameraSource):
         else:
             end = CameraLost(f"{self._path}: closed")
         self._video.release()
-        with self._changed:
-            self._end = self._end or end
-            self._changed.notify_all()
+        self._slot.end(end)
 
     def _capture(self) -> None:
         seen_s, backoff_s = time.monotonic(), 0.25
         while not self._closing.is_set():
             arrived, picture = self._video.read()
             if arrived:
-                self._put(self._frame(picture))
+                self._slot.put(self._frame(picture))
                 seen_s, backoff_s = time.monotonic(), 0.25
                 continue
             if not self._path.exists():
@@ -192,14 +177,6 @@ class WebcamSource(CameraSource):
             host_ns=taken_ns,
             camera=self._facts.identity,
         )
-
-    def _put(self, frame: Frame) -> None:
-        with self._changed:
-            if self._slot is not None:
-                self._counts["overwritten"] += 1
-            if not self._closing.is_set():
-                self._slot = frame
-                self._changed.notify_all()
 
 
 def check_device(path: Path, sysfs: Path = SYSFS) -> None:

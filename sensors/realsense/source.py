@@ -23,13 +23,13 @@ from edgefas.sensors.realsense.identity import read_identity, read_info
 from edgefas.sensors.realsense.moments import MomentBuilder
 from edgefas.sensors.realsense.sdk import load
 from edgefas.sensors.sanity import Last, inspect
+from edgefas.sensors.slot import FrameSlot
 from edgefas.sensors.source import (
     FLAW_COUNTERS,
     CameraError,
     CameraIdentity,
     CameraLost,
     CameraSource,
-    CameraTimeout,
     EndOfStream,
     SourceStats,
     Tap,
@@ -123,10 +123,8 @@ class RealSenseSource(CameraSource):
         self._reset, self._driver = reset, driver
         self._counts: Counter[str] = Counter()
         self._builder = MomentBuilder(self._counts)
-        self._changed = threading.Condition()
-        self._slot: Frame | None = None
-        self._end: CameraError | None = None
-        self._closing = threading.Event()
+        self._slot = FrameSlot(name, self._counts, newest_wins=live)
+        self._closing = self._slot.closing
         self._running: Running | None = None
         self._tap: Tap | None = None
         self._cause: Cause | None = None
@@ -144,16 +142,7 @@ class RealSenseSource(CameraSource):
 
     def read(self, timeout_s: float = 1.0) -> Frame:
         """See `CameraSource.read`."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._slot is not None or self._end is not None, timeout_s):
-                raise CameraTimeout(f"{self._name}: no new frame in {timeout_s:g} s")
-            if self._slot is None:
-                assert self._end is not None
-                raise self._end
-            frame, self._slot = self._slot, None
-            self._counts["delivered"] += 1
-            self._changed.notify_all()
-            return frame
+        return self._slot.take(timeout_s)
 
     def stats(self) -> SourceStats:
         """See `CameraSource.stats`."""
@@ -191,11 +180,7 @@ class RealSenseSource(CameraSource):
 
     def close(self) -> None:
         """See `CameraSource.close`."""
-        with self._changed:
-            self._closing.set()
-            self._end = self._end or CameraLost(f"{self._name}: closed")
-            self._slot = None
-            self._changed.notify_all()
+        self._slot.close()
         self._thread.join(_CLOSE_S)
         self._stop()
 
@@ -246,9 +231,7 @@ class RealSenseSource(CameraSource):
             end = CameraLost(f"{self._name}: {error}")
         else:
             return
-        with self._changed:
-            self._end = self._end or end
-            self._changed.notify_all()
+        self._slot.end(end)
 
     def _capture(self) -> None:
         seen_s = sound_s = time.monotonic()
@@ -311,23 +294,13 @@ class RealSenseSource(CameraSource):
         for flaw in frame.flaws:
             self._counts[FLAW_COUNTERS[flaw]] += 1
         self._warn_without_metadata(frame)
-        self._put(frame)
+        self._slot.put(frame)
         return _Step.FLAWED if _NO_PICTURE.intersection(frame.flaws) else _Step.SOUND
 
     def _warn_without_metadata(self, frame: Frame) -> None:
         if frame.clock == "system" and self._driver == "librealsense" and not self._warned_no_metadata:
             self._warned_no_metadata = True
             log.warning(_NO_METADATA, self._name)
-
-    def _put(self, frame: Frame) -> None:
-        with self._changed:
-            if not self.live:
-                self._changed.wait_for(lambda: self._slot is None or self._closing.is_set())
-            elif self._slot is not None:
-                self._counts["overwritten"] += 1
-            if not self._closing.is_set():
-                self._slot = frame
-                self._changed.notify_all()
 
     def _check_end(self, running: Running) -> None:
         playback = running.profile.get_device().as_playback()

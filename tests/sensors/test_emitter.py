@@ -366,7 +366,7 @@ def test_the_unlit_picture_is_left_out_when_the_scene_moved():
         assert rig.source.stats().unlit_moved == 1
 
 
-@pytest.mark.parametrize("leap_ns", [-10**9, 50 * 10**9])
+@pytest.mark.parametrize("leap_ns", [-(10**9), 50 * 10**9])
 def test_pictures_on_both_sides_of_a_clock_jump_are_no_pair(leap_ns):
     with soft_rig(emitter="alternate") as rig:
         assert rig.camera is not None
