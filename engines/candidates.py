@@ -56,6 +56,8 @@ def find_candidates(model: Path, precision: Choice, plugins: Plugins | None) -> 
         UsageError: no such path, or nothing in it fits.
         EngineError: a file is not a network of edgefas, see `check_network`.
     """
+    if not model.exists():
+        raise UsageError(f"no such file or folder: {model}; write one with: edgefas quantize")
     if not (model.is_dir() or (model.is_file() and model.suffix == ".onnx")):
         raise UsageError(
             f"{model} cannot be built from; give a bundle, a folder written by `edgefas quantize`, or an .onnx of it"

@@ -64,6 +64,7 @@ def read_golden(path: Path, spec: InputSpec) -> Golden:
                 raise EngineError(f"{path} unpacks to {size} bytes, at most {MAX_BYTES} are allowed")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             found = {name: np.asarray(arrays[name]) for name in arrays.files}
+    # zipfile: NotImplementedError of an unknown compression, RuntimeError of an encrypted member
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise EngineError(f"{path} is not an .npz file or is damaged: {str(error)[:200]}") from None
     scores = {name: array for name, array in found.items() if name.split("-")[0] == "score"}

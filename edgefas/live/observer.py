@@ -38,7 +38,7 @@ class Observers:
         for index, observer in enumerate(self._observers):
             try:
                 observer.update(frame, line)
-            except Exception:
+            except Exception:  # a defect of a view must not end the decisions of a door
                 failures = self._failures[index] = self._failures.get(index, 0) + 1
                 if failures == 1:  # thirty a second would bury the first
                     log.exception("%s failed; decisions go on", type(observer).__name__)
@@ -54,7 +54,7 @@ class Observers:
         for observer in reversed(self._observers):
             try:
                 observer.close()
-            except Exception:
+            except Exception:  # the others must be ended, too
                 log.exception("%s did not end well", type(observer).__name__)
 
     def __enter__(self) -> Observers:

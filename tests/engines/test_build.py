@@ -357,8 +357,8 @@ def test_what_is_not_there_is_listed(arguments: tuple[str, ...], words: str, mod
 def test_paths_that_are_nothing_to_build_from(gpu: Gpu, tmp_path: Path) -> None:
     (tmp_path / "m.txt").touch()
     (tmp_path / "empty").mkdir()
-    for name in ("absent", "m.txt"):
-        with pytest.raises(UsageError, match="cannot be built from"):
+    for name, words in (("absent", "no such file or folder"), ("m.txt", "cannot be built from")):
+        with pytest.raises(UsageError, match=words):
             build(tmp_path / name, tmp_path / "e")
     with pytest.raises(UsageError, match=r"no tensorrt/\*.onnx"):
         build(tmp_path / "empty", tmp_path / "e")

@@ -118,7 +118,7 @@ class JsonlLog:
                 self._sync(force=ending or any(entry.changed for entry in batch))
             except OSError as error:  # from fsync: who knows what arrived
                 self._fail(error)
-            except Exception:
+            except Exception:  # a dead thread would lose every later line, too
                 log.exception("%s failed; decisions go on", self._path)
             if self._failing and not ending:
                 with self._news:  # a full disk stays full for a while

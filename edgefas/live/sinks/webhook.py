@@ -145,7 +145,7 @@ class Webhook:
                 continue
             try:
                 outcome = self._post(item)
-            except Exception:
+            except Exception:  # a dead thread would lose every later decision, too
                 log.exception("%s failed; decisions go on", self._shown)
                 outcome = "refused"
             if outcome is not None:

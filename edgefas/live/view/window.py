@@ -79,7 +79,7 @@ class WindowView:
                     log.warning("the window was closed; decisions go on, Ctrl-C ends them")
                     break
             cv2.destroyAllWindows()
-        except Exception:
+        except Exception:  # OpenCV raises its own when the display goes away; decisions need no window
             log.exception("the window failed; decisions go on")
 
 

@@ -80,7 +80,7 @@ DCNV2_CASES = [
 ]
 
 
-def bte_agrees(kernels: Emulated) -> None:
+def assert_bte_agrees(kernels: Emulated) -> None:
     """Raises AssertionError or LaunchError where the kernel does not do what it should."""
     for shape in BTE_SHAPES:
         for last_first in (False, True):
@@ -90,7 +90,7 @@ def bte_agrees(kernels: Emulated) -> None:
             test_bte_kernel.assert_close(got, x)
 
 
-def dcnv2_agrees(kernels: Emulated) -> None:
+def assert_dcnv2_agrees(kernels: Emulated) -> None:
     """As above."""
     wide = random_tensors((1, 8, 3, 230), 40, (3, 3), Geometry()).cast(np.float16), Geometry()
     for tensors, geometry in [*(test_dcnv2_kernel.make(case, np.float16) for case in DCNV2_CASES), wide]:
@@ -101,8 +101,8 @@ def dcnv2_agrees(kernels: Emulated) -> None:
 
 
 def test_nothing_planted(emulated: Emulated) -> None:
-    bte_agrees(emulated)
-    dcnv2_agrees(emulated)
+    assert_bte_agrees(emulated)
+    assert_dcnv2_agrees(emulated)
 
 
 @pytest.mark.parametrize(
@@ -121,4 +121,4 @@ def test_a_planted_bug_is_found(name: str, tmp_path: Path) -> None:
     # What is planted leaves variables unused.
     kernels = compile_kernels(tmp_path / "kernels.so", tmp_path / "kernels", ["-O0", only, "-w"])
     with pytest.raises((AssertionError, LaunchError)):
-        (bte_agrees if name in BTE else dcnv2_agrees)(kernels)
+        (assert_bte_agrees if name in BTE else assert_dcnv2_agrees)(kernels)

@@ -65,7 +65,7 @@ class Guard:
             return
         try:
             await self._app(scope, receive, guarded)
-        except Exception:
+        except Exception:  # a defect of the page must reach the log, and no stranger
             log.exception("the page failed; decisions go on")
             if not started:
                 await _answer(guarded, 500, "The page failed; the log of `edgefas live` says why.")

@@ -100,7 +100,7 @@ class WebView:
     def _serve(self) -> None:
         try:
             asyncio.run(self._server.serve(sockets=[self._listener]))
-        except Exception:
+        except Exception:  # nobody waits for this thread: only the log hears of its end
             log.exception("the page at %s ended; decisions go on", self.url.partition("?")[0])
 
 
