@@ -17,7 +17,7 @@ _LEAP_NS = 1_000_000_000
 _DRIFT = 0.01
 """How much faster or slower than the host's a camera's clock may run."""
 _BEHIND_NS = 150_000_000
-_BEHIND_FOR_NS = 2_000_000_000
+_BEHIND_FOR_NS = 1_000_000_000
 """What waited in a queue is caught up with sooner: later, it is the clock that is wrong."""
 
 

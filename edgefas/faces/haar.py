@@ -34,7 +34,7 @@ U8 = npt.NDArray[np.uint8]
 
 HEAD_DEPTH_MM = 350.0
 """How far behind the nearest point a head and its shoulders reach."""
-WORKING_FACE_PX = 56.0
+WORKING_FACE_PX = 40.0
 """The picture is scaled so that a face is this wide: the cascade's window is 20 px, and cost grows with area."""
 HEAD_HEIGHT_MM = 330.0
 """How far below the top of a blob its face ends: a head's height, or a sheet's with the face in its middle."""

@@ -123,7 +123,8 @@ def test_an_untrained_network_that_magnifies_rounding_is_exported(tmp_path: Path
     report = export_onnx(model, model.input_spec, "dah-fas-lite", path)
     assert report.parity.max_abs_difference < 1e-3 * report.parity.max_abs_score
     wrong = onnx.load(path)
-    weight = next(tensor for tensor in wrong.graph.initializer if len(tensor.dims) == 4)
+    stem = "branches.ir.backbone.conv_stem.weight"  # colour hardly moves the scores of this seed
+    weight = next(tensor for tensor in wrong.graph.initializer if tensor.name == stem)
     array = numpy_helper.to_array(weight).copy()
     array[[0, 1]] = array[[1, 0]]
     weight.CopyFrom(numpy_helper.from_array(array, weight.name))
