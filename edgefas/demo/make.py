@@ -1,4 +1,4 @@
-"""`make demo-model`: render, compare the IR encodings, train, quantise, pack, measure. Needs the extras train, export.
+"""`make demo-model`: render, train, quantise, pack, measure. Needs the extras train and export.
 
 Everything is decided on validation subjects; the test split (other subjects, other site) is scored once, at the end.
 """
@@ -11,16 +11,16 @@ import time
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 
 from edgefas.benchmarks.environment import environment
-from edgefas.cli.console import errors, results
+from edgefas.cli.console import results
 from edgefas.cli.main import fail
 from edgefas.cli.train import report_to, training_progress
-from edgefas.contracts import InputSpec, IREncoding
+from edgefas.contracts import InputSpec
 from edgefas.demo.card import model_card
 from edgefas.demo.pack import CARD, FIGURES, GOLDEN, HERE, INT8, RECIPE, WORK, pack
 from edgefas.engines.export import export_onnx
@@ -31,13 +31,11 @@ from edgefas.files import write_atomically
 from edgefas.live.model import DEMO_BUNDLE
 from edgefas.models.weights import load_checkpoint
 from edgefas.training.calibration_set import inputs_of, score_with, spread, write_calibration_set
-from edgefas.training.loop import CHECKPOINT, EpochResult, train
+from edgefas.training.loop import CHECKPOINT, train
 from edgefas.training.metrics import ErrorRates, equal_error_threshold, error_rates
 from edgefas.training.recipe import Recipe, load_recipe
 from edgefas.training.simulated import Samples, samples_for
 
-COMPARE_EPOCHS = 2
-"""Each IR encoding is trained this long; the schedule ends at zero, so each run is a whole one."""
 GOLDEN_FRAMES = 3
 
 
@@ -67,11 +65,8 @@ def make(work: Path, cache: Path) -> None:
     FIGURES.parent.mkdir(exist_ok=True)  # whatever cannot be written should fail now, not after the training
     shutil.rmtree(work, ignore_errors=True)
     recipe = load_recipe(RECIPE)
-    compared = {encoding: _train(_short(recipe, encoding), work / encoding.value, cache) for encoding in IREncoding}
-    best = min(compared, key=lambda encoding: compared[encoding].validation_loss)
-    errors.print(f"kept the IR encoding {best.value!r}", highlight=False)
-    recipe = recipe.model_copy(update={"ir_encoding": best})
-    _train(recipe, work / "final", cache)
+    with training_progress() as progress:
+        train(recipe, work / "final", cache, report=report_to(progress, f"{recipe.model}: "))
 
     model = load_checkpoint(work / "final" / CHECKPOINT)
     spec: InputSpec = model.input_spec
@@ -91,19 +86,10 @@ def make(work: Path, cache: Path) -> None:
         measured = _measure(engine, splits["validation"], splits["test"])
         np.savez_compressed(work / GOLDEN, allow_pickle=False, **_golden(engine, splits["validation"]))
     minutes = (time.monotonic() - begin) / 60
-    _write_results(compared, best, measured, splits["test"], quantized, recipe, minutes)
+    _write_results(measured, splits["test"], quantized, recipe, minutes)
     write_atomically(CARD, model_card(recipe, measured, splits["test"], quantized, environment()).encode())
     pack(work)
     results.print(f"{HERE / DEMO_BUNDLE}: made in {minutes:.1f} minutes; next: make demo", highlight=False)
-
-
-def _train(recipe: Recipe, out: Path, cache: Path) -> EpochResult:
-    with training_progress() as progress:
-        return train(recipe, out, cache, report=report_to(progress, f"{out.name} ({recipe.ir_encoding.value}): "))
-
-
-def _short(recipe: Recipe, encoding: IREncoding) -> Recipe:
-    return recipe.model_copy(update={"ir_encoding": encoding, "epochs": COMPARE_EPOCHS})
 
 
 def _measure(engine: Engine, validation: Samples, test: Samples) -> Measured:
@@ -125,30 +111,19 @@ def _golden(engine: Engine, samples: Samples) -> dict[str, np.ndarray]:
 
 
 def _write_results(
-    compared: dict[IREncoding, EpochResult],
-    best: IREncoding,
-    measured: Measured,
-    test: Samples,
-    quantized: QuantizeReport,
-    recipe: Recipe,
-    minutes: float,
+    measured: Measured, test: Samples, quantized: QuantizeReport, recipe: Recipe, minutes: float
 ) -> None:
-    common: dict[str, Any] = {"command": "make demo-model", "seed": recipe.seed, "environment": environment()}
-    encodings = {
-        "what": f"DAH-FAS-lite on simulated data, {COMPARE_EPOCHS} epochs per IR encoding, validation subjects, float",
-        "kept": best.value,
-        "encodings": {encoding.value: asdict(result) for encoding, result in compared.items()},
-    }
-    model = {
+    document = {
         "what": "the shipped INT8 engine on simulated data; the threshold was chosen on validation",
         "minutes": round(minutes, 1),
         "measured": asdict(measured),
         "test_faces_detected_share": test.detected_share,
         "int8_against_float": asdict(quantized.difference),
+        "command": "make demo-model",
+        "seed": recipe.seed,
+        "environment": environment(),
     }
-    for name, content in (("ir_encodings_simulated", encodings), ("demo_model", model)):
-        text = json.dumps(content | common, indent=1) + "\n"
-        write_atomically(FIGURES.with_name(f"{name}.json"), text.encode())
+    write_atomically(FIGURES, json.dumps(document, indent=1).encode() + b"\n")
 
 
 if __name__ == "__main__":
