@@ -16,11 +16,13 @@ import edgefas
 from edgefas.cli import (
     benchmark,
     build,
+    bundle,
     calibrate,
     collect,
     compare,
     doctor,
     export,
+    keys,
     live,
     models,
     placement,
@@ -54,6 +56,8 @@ for command in (
 ):
     # Command files import what is heavy inside the function, so that --help needs no extra and is quick.
     app.command(command.__name__.rsplit(".", 1)[-1])(command.command)
+for group in (bundle, keys):
+    app.add_typer(group.app, name=group.__name__.rsplit(".", 1)[-1])
 
 
 def _print_version(wanted: bool) -> None:
@@ -115,4 +119,5 @@ def _traceback_if_wanted() -> None:
 
 def _command_word(argv: list[str] | None) -> str:
     word = next(iter(argv if argv is not None else sys.argv[1:]), "")
-    return f"{word} " if word in {command.name for command in app.registered_commands} else ""
+    known = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    return f"{word} " if word in known else ""
