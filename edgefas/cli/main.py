@@ -29,6 +29,7 @@ from edgefas.cli import (
     quantize,
     record,
     replay,
+    slot,
     train,
 )
 from edgefas.cli.console import errors
@@ -56,7 +57,7 @@ for command in (
 ):
     # Command files import what is heavy inside the function, so that --help needs no extra and is quick.
     app.command(command.__name__.rsplit(".", 1)[-1])(command.command)
-for group in (bundle, keys):
+for group in (bundle, keys, slot):
     app.add_typer(group.app, name=group.__name__.rsplit(".", 1)[-1])
 
 

@@ -88,6 +88,13 @@ class Bundle:
         """What the scores come from: the same in every bundle of this network, whatever its policy or signature."""
         return network_digest({n.removeprefix("ort/"): c for n, c in self.members.items() if n.startswith("ort/")})
 
+    def unpack(self, folder: Path, *starts: str) -> None:
+        """Write the members whose names start so; names are checked: there is no way up."""
+        for name, content in self.members.items():
+            if name.startswith(starts):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(content)
+
     def engine(self, threads: int = 0, engines: Path | None = None) -> Engine:
         """Load the TensorRT engine that was built from this bundle on this board, else ONNX Runtime's.
 
@@ -99,10 +106,7 @@ class Bundle:
             EngineError: the files are no network of this manifest's InputSpec, or a plan was changed.
         """
         with tempfile.TemporaryDirectory(prefix="edgefas-") as work:
-            for name, content in self.members.items():
-                if name.startswith(("ort/", "tensorrt/")):
-                    Path(work, name).parent.mkdir(parents=True, exist_ok=True)
-                    Path(work, name).write_bytes(content)
+            self.unpack(Path(work), "ort/", "tensorrt/")
             built = None if engines is None else load_tensorrt_if_built(engines, lowered_hashes(Path(work)))
             engine = built or load_engine(Path(work, "ort"), threads=threads)
         if engine.spec != self.manifest.input_spec:

@@ -9,6 +9,7 @@ from pathlib import Path
 from edgefas.contracts import InputSpec, IREncoding, Policy
 from edgefas.deploy.bundle import Bundle, Standing, open_bundle
 from edgefas.deploy.pack import network_digest_of, read_policy
+from edgefas.deploy.slots import Slots, slots_root
 from edgefas.engines.runtime import Engine, load_engine
 from edgefas.engines.runtime.plan import engines_folder
 from edgefas.errors import UsageError
@@ -31,13 +32,18 @@ class LiveModel:
 
 
 def open_model(path: Path | None, *, allow_unsigned: bool = False, threads: int = 0) -> LiveModel:
-    """Open a bundle or a bare network file; None is the shipped demo.
+    """Open a bundle or a bare network file; None is what is in service in this board's slots, else the shipped demo.
 
     Raises:
         BundleError, EngineError: it cannot be opened or is not trusted.
         UsageError: a bare network file without `allow_unsigned`.
     """
     if path is None:
+        slots = Slots(slots_root())
+        active = slots.read().active
+        if active is not None:
+            path = slots.bundle(active)
+            return _from_bundle(open_bundle(path), threads, engines_folder(path))
         with resources.as_file(resources.files("edgefas.demo").joinpath(DEMO_BUNDLE)) as demo:
             return _from_bundle(open_bundle(demo), threads, None)
     if path.suffix == ".efas":
