@@ -49,7 +49,6 @@ def install(
     root: Root = None,
     budget_ms: Budget = None,
     allow_downgrade: Annotated[bool, typer.Option(help="Take a lower release than one that was good here.")] = False,
-    as_user: Annotated[str | None, typer.Option(help="Check the bundle as this user (root only).")] = None,
     check_minutes: Annotated[float, typer.Option(min=0.1, help="The check on this board may take so long.")] = 60.0,
     check_mb: Annotated[int, typer.Option(min=64, help="And so much memory.")] = 6000,
     verdict_s: Annotated[float, typer.Option(min=0, help="Wait so long for the service's verdict.")] = 180.0,
@@ -63,7 +62,7 @@ def install(
     from edgefas.deploy.install import install as install_bundle
 
     slots = _slots(root)
-    limits = Limits(seconds=60 * check_minutes, memory_mb=check_mb, user=as_user)
+    limits = Limits(seconds=60 * check_minutes, memory_mb=check_mb)
 
     def stage(name: str) -> None:
         errors.print(f"{name} …", highlight=False)

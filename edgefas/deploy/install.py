@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from edgefas.contracts import ContractError
 from edgefas.deploy.bundle import Bundle, BundleError, open_bundle
 from edgefas.deploy.check import CheckReport
 from edgefas.deploy.slots import BUNDLE_FILE, Release, SlotError, Slots, State, begin_trial, make_room
-from edgefas.errors import CheckFailed, EdgefasError, UsageError
+from edgefas.errors import CheckFailed, EdgefasError
 from edgefas.files import write_atomically
 
 Stage = Callable[[str], None]
@@ -37,8 +34,6 @@ class Limits:
     """TensorRT takes tens of minutes to build an engine on a small board."""
     cpu_s: int = 7200
     memory_mb: int = 6000
-    user: str | None = None
-    """Run it as this user; only root can."""
 
 
 @dataclass(frozen=True)
@@ -154,18 +149,9 @@ def _check_in_child(folder: Path, recordings: tuple[str, ...], limits: Limits, b
 
 def _run_limited(command: list[str], folder: Path, limits: Limits) -> tuple[int, str, str]:
     """(exit code, stdout, stderr) of a child in a process group of its own, ended when it takes too much."""
-    rights = _rights(limits.user, folder)
     out_path, err_path = folder / "check.out", folder / "check.err"
     with out_path.open("wb") as out, err_path.open("wb") as err:
-        try:
-            child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, **rights
-            )
-        except OSError as error:
-            raise UsageError(
-                f"cannot run {command[0]} as {limits.user or 'this user'}: {error.strerror}; "
-                "it must lie where that user may read it"
-            ) from None
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
         problem = _watch(child, limits)
     texts = [path.read_bytes()[-TAIL_BYTES:].decode(errors="replace") for path in (out_path, err_path)]
     for path in (out_path, err_path):
@@ -207,21 +193,6 @@ def _used(pid: int) -> tuple[float, float]:
         return 0.0, 0.0
     ticks = sum(int(value) for value in fields[11:15])
     return ticks / os.sysconf("SC_CLK_TCK"), int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _rights(user: str | None, folder: Path) -> dict[str, Any]:
-    """Arguments of Popen that make the child somebody else, who may write in `folder`."""
-    if user is None:
-        return {}
-    if os.geteuid() != 0:
-        raise UsageError(f"only root can run the check as another user ({user})")
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise UsageError(f"there is no user {user!r}; make it with: sudo useradd --system {user}") from None
-    for path in (folder, *folder.rglob("*")):
-        shutil.chown(path, entry.pw_uid, entry.pw_gid)
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": os.getgrouplist(user, entry.pw_gid)}
 
 
 def _last_error(text: str) -> str:

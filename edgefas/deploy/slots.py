@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -233,6 +234,7 @@ class Slots:
         """Held by this process until the block ends, or the process does, however it ends."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            _refuse_root_for_others(self.root)
             handle = os.open(self.root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise FileWriteError(
@@ -245,6 +247,17 @@ class Slots:
             raise SlotError(f"{busy} ({self.root / name} is locked)") from None
         finally:
             os.close(handle)
+
+
+def _refuse_root_for_others(root: Path) -> None:
+    """What root leaves there the service could not change any more; and a bundle needs no rights to be checked."""
+    owner = root.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"#{owner}"
+        raise SlotError(f"{root} belongs to {name}; run it as that user: sudo -u {name} edgefas slot …")
 
 
 def slots_root() -> Path:

@@ -161,6 +161,17 @@ def test_a_folder_that_cannot_be_written_is_a_short_error(tmp_path: Path) -> Non
         Slots(tmp_path / "file" / "root").change(started)
 
 
+def test_root_does_not_write_into_the_folder_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "root").mkdir()
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "root", 65534, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(SlotError, match="sudo -u"):
+        Slots(tmp_path / "root").change(started)
+    assert list((tmp_path / "root").iterdir()) == []
+
+
 def test_a_full_disk_keeps_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slots = Slots(tmp_path)
     slots.change(lambda _: State(active=release("a", 1), highest=1))
