@@ -28,7 +28,7 @@ demo-setup:
 	@$(DEMO)/python -c 'import importlib.util as i; assert not i.find_spec("torch"), "torch is in the board path"'
 
 setup:
-	@$(PYTHON) scripts/setup_venv.py $(VENV) cpu,realsense,web,export,train,dev --wheelhouse
+	@$(PYTHON) scripts/setup_venv.py $(VENV) cpu,realsense,web,flash,export,train,dev --wheelhouse
 
 lint: setup
 	$(BIN)/ruff check .

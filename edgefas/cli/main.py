@@ -22,6 +22,8 @@ from edgefas.cli import (
     compare,
     doctor,
     export,
+    flash,
+    fleet,
     keys,
     live,
     models,
@@ -54,10 +56,12 @@ for command in (
     replay,
     calibrate,
     doctor,
+    flash,
 ):
     # Command files import what is heavy inside the function, so that --help needs no extra and is quick.
     app.command(command.__name__.rsplit(".", 1)[-1])(command.command)
-for group in (bundle, keys, slot):
+app.command("deploy", hidden=True)(flash.command)
+for group in (bundle, fleet, keys, slot):
     app.add_typer(group.app, name=group.__name__.rsplit(".", 1)[-1])
 
 

@@ -80,6 +80,7 @@ class Bundle:
     trust: Standing
     signer: str | None
     """The name under which this machine trusts the key; None: unsigned."""
+    signer_id: str | None
     sha256: str
     members: dict[str, bytes]
 
@@ -180,7 +181,8 @@ def open_bundle(path: Path, *, allow_unsigned: bool = False, trust: Trust | None
         policy = Policy.from_json(members["policy.json"])
     except (BundleError, TrustError) as error:
         raise BundleError(f"{path}: {error}") from None
-    return Bundle(manifest, policy, "unsigned" if name is None else "signed", name, digest, members)
+    signer_id = None if signer is None else signer.hex()
+    return Bundle(manifest, policy, "unsigned" if name is None else "signed", name, signer_id, digest, members)
 
 
 def read_archive(archive: bytes) -> tuple[Manifest, dict[str, bytes]]:

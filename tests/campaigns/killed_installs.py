@@ -20,20 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 from rich.progress import track
 
 from edgefas.benchmarks.environment import environment
-from edgefas.deploy.bundle import BundleError, Manifest, open_bundle, sign_bundle, write_bundle
+from edgefas.deploy.bundle import BundleError, open_bundle
 from edgefas.deploy.install import install
-from edgefas.deploy.keys import make_key, read_private_key
 from edgefas.deploy.slots import Slots, commit, rollback
-from edgefas.deploy.trust import FOLDER_VARIABLE, load_trust, trust_key
-from edgefas.engines.golden import write_golden
+from edgefas.deploy.trust import FOLDER_VARIABLE, load_trust
 from edgefas.files import write_atomically
-from tests.bundles import SPEC, mean_depth_network
-from tests.deploy.signed import no_passphrase
+from tests.deploy.releases import open_office
 
 BOARDS = 3
 KILLER = """
@@ -69,31 +65,11 @@ def run_campaign(first: int, count: int) -> Iterator[Outcome]:
     """Cases `first` to `first + count - 1`: each board in turn, one step further each round."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bundles = make_bundles(folder)
+        office = open_office(folder)
+        office.trusted_in(folder / "trust")
+        bundles = [office.release(number) for number in range(1, BOARDS + 1)]
         for case in range(first, first + count):
             yield run_case(case, bundles, folder / f"root-{case}", folder / "trust")
-
-
-def make_bundles(folder: Path) -> list[Path]:
-    """Releases 1 to 3, signed by a key that `folder`/trust trusts."""
-    make_key(folder / "office")
-    trust_key(folder / "office.pub", folder / "trust", "office")
-    rng = np.random.default_rng(1)
-    inputs = {m.value: rng.normal(size=(2, *SPEC.shape(m))).astype(np.float16) for m in SPEC.modalities}
-    write_golden(folder / "golden.npz", inputs, {"score": inputs["depth"].astype(np.float32).mean((1, 2, 3))})
-    members = {
-        "policy.json": b"{}",
-        "golden.npz": (folder / "golden.npz").read_bytes(),
-        "ort/model.onnx": mean_depth_network().SerializeToString(),
-    }
-    paths = []
-    for number in range(1, 4):
-        path = folder / f"door-{number}.efas"
-        manifest = Manifest(name="door", model="x", release=number, input_spec=SPEC, trained_on="nothing", members={})
-        write_bundle(path, manifest, members)
-        sign_bundle(path, path, read_private_key(folder / "office", no_passphrase))
-        paths.append(path)
-    return paths
 
 
 def run_case(case: int, bundles: list[Path], root: Path, trust: Path) -> Outcome:

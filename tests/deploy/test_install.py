@@ -9,22 +9,18 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edgefas.cli import main as cli
 from edgefas.deploy import install as install_module
-from edgefas.deploy.bundle import BundleError, Manifest, open_bundle, sign_bundle, write_bundle
+from edgefas.deploy.bundle import BundleError, open_bundle
 from edgefas.deploy.install import Limits, _run_limited, install, wait_for_verdict
-from edgefas.deploy.keys import make_key, read_private_key
 from edgefas.deploy.slots import SlotError, Slots, State, commit, rollback
-from edgefas.deploy.trust import trust_key
-from edgefas.engines.golden import write_golden
 from edgefas.errors import CheckFailed, EdgefasError
 from edgefas.live.model import DEMO_BUNDLE, open_model
 from edgefas.sensors.folder import write_folder
-from tests.bundles import SPEC, mean_depth_network
-from tests.deploy.signed import no_passphrase
+from tests.bundles import SPEC
+from tests.deploy.releases import open_office
 from tests.sensors.scenes import moment
 
 Make = Callable[..., Path]
@@ -40,29 +36,9 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Makes signed bundles of a network that gives the mean of depth."""
     monkeypatch.setenv("EDGEFAS_TRUST", str(tmp_path / "trust"))
     monkeypatch.setenv("EDGEFAS_ROOT", str(tmp_path / "root"))
-    make_key(tmp_path / "office")
-    trust_key(tmp_path / "office.pub", tmp_path / "trust", "office")
-
-    def bundle(number: int = 1, *, off_by: float = 0.0, signed: bool = True, card: bytes = b"") -> Path:
-        rng = np.random.default_rng(1)
-        inputs = {m.value: rng.normal(size=(3, *SPEC.shape(m))).astype(np.float16) for m in SPEC.modalities}
-        scores = inputs["depth"].astype(np.float64).mean((1, 2, 3)) + off_by
-        write_golden(tmp_path / "golden.npz", inputs, {"score": scores.astype(np.float32)})
-        members = {
-            "policy.json": b"{}",
-            "golden.npz": (tmp_path / "golden.npz").read_bytes(),
-            "ort/model.onnx": mean_depth_network().SerializeToString(),
-        }
-        if card:
-            members["model_card.md"] = card
-        path = tmp_path / f"door-{number}.efas"
-        manifest = Manifest(name="door", model="x", release=number, input_spec=SPEC, trained_on="nothing", members={})
-        write_bundle(path, manifest, members)
-        if signed:
-            sign_bundle(path, path, read_private_key(tmp_path / "office", no_passphrase))
-        return path
-
-    return bundle
+    office = open_office(tmp_path)
+    office.trusted_in(tmp_path / "trust")
+    return office.release
 
 
 def test_a_good_bundle_goes_on_trial(slots: Slots, make: Make) -> None:
