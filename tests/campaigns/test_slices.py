@@ -8,7 +8,7 @@ import pytest
 
 from edgefas.deploy.trust import Trust
 from edgefas.errors import EdgefasError
-from tests.campaigns import mutated_models, tampered_bundles
+from tests.campaigns import killed_installs, mutated_models, tampered_bundles
 from tests.campaigns.mangled_recordings import run_campaign
 
 CRASHES_LIBREALSENSE = 16
@@ -34,6 +34,13 @@ def test_tampered_bundles() -> None:
     outcomes = list(tampered_bundles.run_campaign(0, 1000))
     assert [outcome for outcome in outcomes if outcome.problem] == []
     assert set(Counter(outcome.kind for outcome in outcomes).values()) == {1000 // len(tampered_bundles.KINDS)}
+
+
+def test_killed_installs() -> None:
+    """One step of each board, somewhere in the middle."""
+    outcomes = list(killed_installs.run_campaign(18 * killed_installs.BOARDS, killed_installs.BOARDS))
+    assert [outcome for outcome in outcomes if outcome.problem] == []
+    assert all(outcome.killed for outcome in outcomes)
 
 
 def test_a_signature_that_is_not_checked_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from edgefas.deploy.inventory import Board
 from edgefas.deploy.slots import Slots
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
-needs_sshd = pytest.mark.skipif(SSHD is None, reason="no sshd: apt install openssh-server")
+needs_sshd = pytest.mark.skipif(SSHD is None, reason="needs sshd: apt install openssh-server")
 
 
 @dataclass(frozen=True)
