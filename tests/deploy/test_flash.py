@@ -16,18 +16,26 @@ import yaml
 
 import edgefas.deploy.serve as serve
 from edgefas.cli import main as cli
+from edgefas.demo.loopback import LoopbackBoard, NoServer, find_sshd, loopback_boards
 from edgefas.deploy.flash import Plan, Result, flash, in_batches, roll_back
 from edgefas.deploy.health import Window
 from edgefas.deploy.keys import public_path_of
 from edgefas.deploy.serve import Service
 from edgefas.deploy.slots import Slots, commit
 from edgefas.deploy.trust import trust_key
-from tests.deploy.boards import LoopbackBoard, loopback_boards, needs_sshd
 from tests.deploy.releases import Office, open_office
 from tests.deploy.slow_link import SlowLink
 from tests.deploy.test_serve import STAND_IN
 
-pytestmark = needs_sshd
+
+def has_sshd() -> bool:
+    try:
+        return bool(find_sshd())
+    except NoServer:
+        return False
+
+
+pytestmark = pytest.mark.skipif(not has_sshd(), reason="needs sshd: apt install openssh-server")
 Boards = dict[str, LoopbackBoard]
 QUICK = Window(seconds=0.6, deadline_s=3.0, max_silence_s=0.4)
 

@@ -14,13 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
+import edgefas
 from edgefas.deploy.inventory import Board
 from edgefas.deploy.slots import Slots
+from edgefas.errors import EdgefasError
 
-SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
-needs_sshd = pytest.mark.skipif(SSHD is None, reason="needs sshd: apt install openssh-server")
+
+class NoServer(EdgefasError):
+    """OpenSSH's server is missing or does not start."""
+
+
+PACKAGE_PARENT = Path(edgefas.__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,22 @@ class LoopbackBoard:
     trust: Path
 
 
+def find_sshd() -> str:
+    """The server's program.
+
+    Raises:
+        NoServer: it is not installed.
+    """
+    found = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise NoServer("there is no sshd; install it with: sudo apt install openssh-server")
+    return found
+
+
 @contextmanager
 def loopback_boards(folder: Path, names: list[str]) -> Iterator[dict[str, LoopbackBoard]]:
     """Start one server per name; all accept the key `folder`/client, and `folder`/known_hosts knows them."""
-    assert SSHD is not None
+    sshd = find_sshd()
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd of root insists on it
     _keygen(folder / "client")
@@ -43,7 +59,7 @@ def loopback_boards(folder: Path, names: list[str]) -> Iterator[dict[str, Loopba
     boards = {}
     try:
         for name in names:
-            boards[name], server = _start(folder, name)
+            boards[name], server = _start(sshd, folder, name)
             servers.append(server)
         yield boards
     finally:
@@ -52,7 +68,7 @@ def loopback_boards(folder: Path, names: list[str]) -> Iterator[dict[str, Loopba
             server.wait(10)
 
 
-def _start(folder: Path, name: str) -> tuple[LoopbackBoard, subprocess.Popen[bytes]]:
+def _start(sshd: str, folder: Path, name: str) -> tuple[LoopbackBoard, subprocess.Popen[bytes]]:
     home = folder / name
     home.mkdir()
     port = _free_port()
@@ -68,15 +84,14 @@ def _start(folder: Path, name: str) -> tuple[LoopbackBoard, subprocess.Popen[byt
     (home / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
     command = home / "edgefas"
     command.write_text(
-        f"#!/bin/sh\nexport EDGEFAS_TRUST={home / 'trust'} PYTHONPATH={os.getcwd()}\n"
+        f"#!/bin/sh\nexport EDGEFAS_TRUST={home / 'trust'} PYTHONPATH={PACKAGE_PARENT}\n"
         f'exec {sys.executable} -m edgefas "$@"\n'
     )
     command.chmod(0o755)
     with (folder / "known_hosts").open("a") as known:
         known.write(f"[127.0.0.1]:{port} {(home / 'host_key.pub').read_text()}")
-    assert SSHD is not None
     with (home / "sshd.log").open("wb") as log:
-        server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(home / "sshd_config")], stdout=log, stderr=log)
+        server = subprocess.Popen([sshd, "-D", "-e", "-f", str(home / "sshd_config")], stdout=log, stderr=log)
     _wait_for(port, home / "sshd.log")
     board = Board(
         host="127.0.0.1", port=port, user=getpass.getuser(), key=folder / "client",
@@ -86,7 +101,10 @@ def _start(folder: Path, name: str) -> tuple[LoopbackBoard, subprocess.Popen[byt
 
 
 def _keygen(path: Path) -> None:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    keygen = shutil.which("ssh-keygen")
+    if keygen is None:
+        raise NoServer("there is no ssh-keygen; install it with: sudo apt install openssh-client")
+    subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
 
 
 def _free_port() -> int:
@@ -101,4 +119,4 @@ def _wait_for(port: int, log: Path) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise AssertionError(log.read_text())
+    raise NoServer(f"sshd does not start: {log.read_text()[-500:]}")
