@@ -6,7 +6,7 @@ DEMO := .venv-demo/bin
 # Not tensorrt and jetson: no test installs them, and they come with the GPU's own CUDA.
 PINNED_EXTRAS := $(foreach extra,cpu realsense web export train dev,--extra $(extra))
 
-.PHONY: help demo test test-all lint setup demo-setup demo-model coverage docs constraints plugin-proof clean
+.PHONY: help demo test test-all lint setup demo-setup demo-model demo-flash coverage docs constraints plugin-proof clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo 'make test         install everything, then linters, types and the default tests'
 	@echo 'make test-all     the same with the slow tests (some need the network)'
 	@echo 'make demo-model   train, quantise and pack the shipped demo model again'
+	@echo 'make demo-flash   flash signed bundles onto two boards on this machine (needs sshd: apt install openssh-server)'
 	@echo 'make coverage     default tests with branch coverage'
 	@echo 'make plugin-proof TENSORRT_INCLUDE_DIR="DIR ..."  load the TensorRT plugins into the real lean runtimes (network, no GPU)'
 	@echo 'make docs         build the documentation site into site/'
@@ -28,7 +29,7 @@ demo-setup:
 	@$(DEMO)/python -c 'import importlib.util as i; assert not i.find_spec("torch"), "torch is in the board path"'
 
 setup:
-	@$(PYTHON) scripts/setup_venv.py $(VENV) cpu,realsense,web,export,train,dev --wheelhouse
+	@$(PYTHON) scripts/setup_venv.py $(VENV) cpu,realsense,web,flash,export,train,dev --wheelhouse
 
 lint: setup
 	$(BIN)/ruff check .
@@ -44,6 +45,9 @@ test-all: lint
 
 demo-model: setup
 	$(BIN)/python -m edgefas.demo.make
+
+demo-flash: setup
+	$(BIN)/python -m edgefas.demo.flash
 
 coverage: setup
 	$(BIN)/python -m coverage run -m pytest -q -m 'not slow'

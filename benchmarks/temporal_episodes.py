@@ -52,7 +52,7 @@ def test_episodes(
     Every episode is kept as soon as it is done: a run that was cut off goes on where it was.
     """
     with _model().engine:
-        key = f"{SIMULATOR_VERSION} {SITE} {list(MOMENTS)} {jobs()} {_model().sha256}"
+        key = f"{SIMULATOR_VERSION} {SITE} {list(MOMENTS)} {jobs()} {_model().network_sha256}"
     file = cache_folder / f"temporal-test-{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsonl"
     cache_folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []

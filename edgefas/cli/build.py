@@ -76,10 +76,7 @@ def _opened(model: Path, allow_unsigned: bool) -> Iterator[tuple[Path, float]]:
     with tempfile.TemporaryDirectory(prefix="edgefas-") as work:
         folder = Path(work) / model.stem
         (folder / "tensorrt").mkdir(parents=True)
-        for name, content in bundle.members.items():
-            if name == GOLDEN_FILE or name.startswith("tensorrt/"):  # names are checked: no way up
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(content)
+        bundle.unpack(folder, GOLDEN_FILE, "tensorrt/")
         if not any((folder / "tensorrt").iterdir()):
             raise UsageError(f"{model} has no tensorrt/ members: it is for ONNX Runtime alone; make it again")
         yield folder, bundle.policy.threshold

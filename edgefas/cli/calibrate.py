@@ -64,7 +64,7 @@ def command(
             soft_wrap=True,
         )  # fmt: skip
     require_enough(episodes)
-    policy = fit_policy(episodes, live_model.policy, live_model.name, live_model.sha256, max_apcer, max_bpcer)
+    policy = fit_policy(episodes, live_model.policy, live_model.name, live_model.network_sha256, max_apcer, max_bpcer)
     frames, held_out = frame_errors(episodes, policy.threshold), reached(episodes, policy)
     write_atomically(out, policy.to_json(indent=1).encode() + b"\n")
     if json:

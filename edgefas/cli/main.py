@@ -16,17 +16,22 @@ import edgefas
 from edgefas.cli import (
     benchmark,
     build,
+    bundle,
     calibrate,
     collect,
     compare,
     doctor,
     export,
+    flash,
+    fleet,
+    keys,
     live,
     models,
     placement,
     quantize,
     record,
     replay,
+    slot,
     train,
 )
 from edgefas.cli.console import errors
@@ -51,9 +56,13 @@ for command in (
     replay,
     calibrate,
     doctor,
+    flash,
 ):
     # Command files import what is heavy inside the function, so that --help needs no extra and is quick.
     app.command(command.__name__.rsplit(".", 1)[-1])(command.command)
+app.command("deploy", hidden=True)(flash.command)
+for group in (bundle, fleet, keys, slot):
+    app.add_typer(group.app, name=group.__name__.rsplit(".", 1)[-1])
 
 
 def _print_version(wanted: bool) -> None:
@@ -115,4 +124,5 @@ def _traceback_if_wanted() -> None:
 
 def _command_word(argv: list[str] | None) -> str:
     word = next(iter(argv if argv is not None else sys.argv[1:]), "")
-    return f"{word} " if word in {command.name for command in app.registered_commands} else ""
+    known = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    return f"{word} " if word in known else ""

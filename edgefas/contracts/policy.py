@@ -52,7 +52,9 @@ class ScoreCalibration(Contract):
     """
 
     model: str = Field(min_length=1, max_length=200)
-    model_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of the bundle or network file")
+    model_sha256: str = Field(
+        pattern="^[0-9a-f]{64}$", description="of the network's files, whatever bundle they are in"
+    )
     slope: float = Field(gt=0, le=1000)
     offset: float = Field(ge=-1000, le=1000)
     correlation_ms: float = Field(

@@ -19,6 +19,7 @@ from edgefas.cli.console import results
 from edgefas.cli.main import fail
 from edgefas.contracts import Policy
 from edgefas.deploy.bundle import Manifest, write_bundle
+from edgefas.deploy.pack import network_members
 from edgefas.engines.runtime import load_engine
 from edgefas.errors import EdgefasError
 from edgefas.files import write_atomically
@@ -60,9 +61,7 @@ def pack(work: Path) -> None:
     measured = json.loads(FIGURES.read_text())["measured"]
     with load_engine(work / INT8) as engine:
         spec = engine.spec
-    members = {
-        f"ort/{path.name}": path.read_bytes() for path in (work / INT8).iterdir() if path.suffix in (".onnx", ".bin")
-    }
+    members = network_members(work / INT8, tensorrt=False)
     members["policy.json"] = Policy(threshold=round(measured["threshold"], 3)).to_json(indent=1).encode()
     members["golden.npz"] = (work / GOLDEN).read_bytes()
     members["model_card.md"] = CARD.read_bytes()

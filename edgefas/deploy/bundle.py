@@ -1,9 +1,11 @@
 """The bundle (`*.efas`): everything a board needs to decide, in one file.
 
 Layout: `MAGIC`, a key id (16 bytes, zero = unsigned), an Ed25519 signature (64 bytes, over every following byte), then
-a stored zip with `manifest.json`, `policy.json`, the engine files under `ort/`, golden vectors and the model card.
-Equal contents give equal bytes. The reader trusts nothing: it bounds sizes and counts before it reads a member, and
-checks each against the manifest.
+a stored zip with `manifest.json`, `policy.json`, the engine files under `ort/` and `tensorrt/`, the float network and
+its scales under `source/`, golden vectors and the model card. Equal contents give equal bytes, signed ones too.
+
+The signature is checked before the zip is opened. The reader then still trusts nothing: it bounds sizes and counts
+before it reads a member, and checks each against the manifest.
 """
 
 from __future__ import annotations
@@ -15,21 +17,25 @@ import re
 import stat
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
 from edgefas.contracts import Contract, InputSpec, Policy
+from edgefas.deploy.keys import ID_BYTES, key_id
+from edgefas.deploy.trust import Trust, TrustError, load_trust
 from edgefas.engines.runtime import Engine, load_engine
 from edgefas.engines.runtime.tensorrt_engine import load_tensorrt_if_built, lowered_hashes
 from edgefas.errors import EdgefasError
 from edgefas.files import write_atomically
 
 MAGIC = b"EFAS\x00\x01"
-UNSIGNED = bytes(16) + bytes(64)
+UNSIGNED = bytes(ID_BYTES) + bytes(64)
 HEADER_BYTES = len(MAGIC) + len(UNSIGNED)
 MAX_BYTES = 512 * 2**20
 MAX_MEMBERS = 64
@@ -37,7 +43,7 @@ MEMBER_NAME = re.compile(r"[a-z0-9_]+([-./][a-z0-9_]+)*")
 """Lower case, no empty or dotted parts: no absolute path and no way up."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
-Trust = Literal["signed", "unsigned"]
+Standing = Literal["signed", "unsigned"]
 
 
 class BundleError(EdgefasError):
@@ -71,9 +77,24 @@ class Bundle:
 
     manifest: Manifest
     policy: Policy
-    trust: Trust
+    trust: Standing
+    signer: str | None
+    """The name under which this machine trusts the key; None: unsigned."""
+    signer_id: str | None
     sha256: str
     members: dict[str, bytes]
+
+    @property
+    def network_sha256(self) -> str:
+        """What the scores come from: the same in every bundle of this network, whatever its policy or signature."""
+        return network_digest({n.removeprefix("ort/"): c for n, c in self.members.items() if n.startswith("ort/")})
+
+    def unpack(self, folder: Path, *starts: str) -> None:
+        """Write the members whose names start so; names are checked: there is no way up."""
+        for name, content in self.members.items():
+            if name.startswith(starts):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(content)
 
     def engine(self, threads: int = 0, engines: Path | None = None) -> Engine:
         """Load the TensorRT engine that was built from this bundle on this board, else ONNX Runtime's.
@@ -86,10 +107,7 @@ class Bundle:
             EngineError: the files are no network of this manifest's InputSpec, or a plan was changed.
         """
         with tempfile.TemporaryDirectory(prefix="edgefas-") as work:
-            for name, content in self.members.items():
-                if name.startswith(("ort/", "tensorrt/")):
-                    Path(work, name).parent.mkdir(parents=True, exist_ok=True)
-                    Path(work, name).write_bytes(content)
+            self.unpack(Path(work), "ort/", "tensorrt/")
             built = None if engines is None else load_tensorrt_if_built(engines, lowered_hashes(Path(work)))
             engine = built or load_engine(Path(work, "ort"), threads=threads)
         if engine.spec != self.manifest.input_spec:
@@ -112,53 +130,71 @@ def write_bundle(path: Path, manifest: Manifest, members: dict[str, bytes]) -> s
             entry = zipfile.ZipInfo(name, EPOCH)
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
             archive.writestr(entry, content)
+    read_archive(buffer.getvalue())  # what cannot be opened is not written
     data = MAGIC + UNSIGNED + buffer.getvalue()
-    read_bundle(data)  # what cannot be opened is not written
     write_atomically(path, data)
     return _sha256(data)
 
 
-def open_bundle(path: Path, *, allow_unsigned: bool = False) -> Bundle:
+def sign_bundle(path: Path, out: Path, key: Ed25519PrivateKey) -> str:
+    """Write a bundle with a signature, in place of one it may have; gives the sha256 of the new file.
+
+    Raises:
+        BundleError: `path` is damaged or malformed: what cannot be opened is not signed.
+    """
+    data = _read(path)
+    try:
+        read_archive(_split(data)[2])
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None
+    signed = MAGIC + key_id(key.public_key()) + key.sign(data[HEADER_BYTES:]) + data[HEADER_BYTES:]
+    write_atomically(out, signed)
+    return _sha256(signed)
+
+
+def open_bundle(path: Path, *, allow_unsigned: bool = False, trust: Trust | None = None) -> Bundle:
     """Open a bundle file.
 
-    An unsigned one is opened only if its hash is pinned in this package, or when asked for.
+    A signed one is opened if its signature is that of a trusted key; an unsigned one only if its hash is pinned in this
+    package, or when asked for.
+
+    Args:
+        trust: whose signature counts; None takes the keys of this machine.
 
     Raises:
         BundleError: missing, damaged, malformed or not trusted.
+        KeyFileError: the keys of this machine cannot be read.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BundleError(f"{path} has {path.stat().st_size} bytes, at most {MAX_BYTES} are allowed")
-        data = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"cannot read the bundle {path}: {error.strerror}") from None
+    data = _read(path)
     digest = _sha256(data)
-    if digest not in pinned() and not allow_unsigned:
-        raise BundleError(
-            f"{path} is not signed and its hash {digest[:12]}… is not pinned in this package; "
-            "if you made it yourself, run again with --allow-unsigned"
-        )
     try:
-        manifest, members = read_bundle(data)
-        return Bundle(manifest, Policy.from_json(members["policy.json"]), "unsigned", digest, members)
-    except BundleError as error:
+        signer, signature, archive = _split(data)
+        name = None
+        if signer is not None:
+            name = (load_trust() if trust is None else trust).verify(signer, signature, archive)
+        elif digest not in pinned() and not allow_unsigned:
+            raise BundleError(
+                f"it is not signed and its hash {digest[:12]}… is not pinned in this package; sign it with: edgefas "
+                "bundle sign, or, if you made it yourself, run again with --allow-unsigned"
+            )
+        manifest, members = read_archive(archive)
+        policy = Policy.from_json(members["policy.json"])
+    except (BundleError, TrustError) as error:
         raise BundleError(f"{path}: {error}") from None
+    signer_id = None if signer is None else signer.hex()
+    return Bundle(manifest, policy, "unsigned" if name is None else "signed", name, signer_id, digest, members)
 
 
-def read_bundle(data: bytes) -> tuple[Manifest, dict[str, bytes]]:
-    """Parse a bundle's bytes; every member is bounded, and equal to what the manifest says.
+def read_archive(archive: bytes) -> tuple[Manifest, dict[str, bytes]]:
+    """Parse the zip of a bundle; every member is bounded, and equal to what the manifest says.
 
     Raises:
         BundleError: anything else than that.
         ContractError: the manifest breaks its contract.
     """
-    if data[: len(MAGIC)] != MAGIC or len(data) < HEADER_BYTES:
-        raise BundleError("not an edgefas bundle (its first bytes are wrong)")
-    if data[len(MAGIC) : HEADER_BYTES] != UNSIGNED:
-        raise BundleError("it is signed, and this version of edgefas cannot check signatures; nothing was opened")
     try:
-        with zipfile.ZipFile(io.BytesIO(data[HEADER_BYTES:])) as archive:
-            contents = _read_members(archive)
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            contents = _read_members(opened)
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, OverflowError, RuntimeError) as error:
         raise BundleError(f"damaged archive ({error})") from None
     if "manifest.json" not in contents:
@@ -173,10 +209,40 @@ def read_bundle(data: bytes) -> tuple[Manifest, dict[str, bytes]]:
     return manifest, contents
 
 
+def network_digest(files: Mapping[str, bytes]) -> str:
+    """Of the files that ONNX Runtime loads, by name: what a calibration belongs to."""
+    digest = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
 def pinned() -> frozenset[str]:
     """Hashes of the unsigned bundles that this package ships."""
     text = resources.files("edgefas.demo").joinpath("pinned.json").read_text()
     return frozenset(json.loads(text).values())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise BundleError(f"cannot read the bundle {path}: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise BundleError(f"{path} has more than {MAX_BYTES} bytes, which no bundle may have")
+    return data
+
+
+def _split(data: bytes) -> tuple[bytes | None, bytes, bytes]:
+    """Key id (None: unsigned), signature, and the zip, which nobody has looked at."""
+    if data[: len(MAGIC)] != MAGIC or len(data) < HEADER_BYTES:
+        raise BundleError("not an edgefas bundle (its first bytes are wrong)")
+    header, archive = data[len(MAGIC) : HEADER_BYTES], data[HEADER_BYTES:]
+    if header == UNSIGNED:
+        return None, b"", archive
+    return header[:ID_BYTES], header[ID_BYTES:], archive
 
 
 def _read_members(archive: zipfile.ZipFile) -> dict[str, bytes]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from edgefas.contracts import ContractError, InputSpec, IREncoding, Policy
-from edgefas.deploy.bundle import Bundle, Trust, open_bundle
+from edgefas.contracts import InputSpec, IREncoding, Policy
+from edgefas.deploy.bundle import Bundle, Standing, open_bundle
+from edgefas.deploy.pack import network_digest_of, read_policy
+from edgefas.deploy.slots import Slots, slots_root
 from edgefas.engines.runtime import Engine, load_engine
 from edgefas.engines.runtime.plan import engines_folder
 from edgefas.errors import UsageError
@@ -24,20 +25,25 @@ class LiveModel:
     name: str
     engine: Engine
     policy: Policy
-    trust: Trust
+    trust: Standing
     warning: str | None
-    sha256: str
-    """Of the bundle or network file: what a calibration belongs to."""
+    network_sha256: str
+    """Of the network alone: what a calibration belongs to."""
 
 
 def open_model(path: Path | None, *, allow_unsigned: bool = False, threads: int = 0) -> LiveModel:
-    """Open a bundle or a bare network file; None is the shipped demo.
+    """Open a bundle or a bare network file; None is what is in service in this board's slots, else the shipped demo.
 
     Raises:
         BundleError, EngineError: it cannot be opened or is not trusted.
         UsageError: a bare network file without `allow_unsigned`.
     """
     if path is None:
+        slots = Slots(slots_root())
+        active = slots.read().active
+        if active is not None:
+            path = slots.bundle(active)
+            return _from_bundle(open_bundle(path), threads, engines_folder(path))
         with resources.as_file(resources.files("edgefas.demo").joinpath(DEMO_BUNDLE)) as demo:
             return _from_bundle(open_bundle(demo), threads, None)
     if path.suffix == ".efas":
@@ -45,7 +51,9 @@ def open_model(path: Path | None, *, allow_unsigned: bool = False, threads: int 
     if not allow_unsigned:
         raise UsageError(f"{path} is no bundle, so nobody vouches for it; run again with --allow-unsigned to try it")
     warning = "A bare network file: not signed, and decided with the default policy (threshold 0)."
-    return LiveModel(path.stem, load_engine(path, threads=threads), Policy(), "unsigned", warning, digest_of(path))
+    return LiveModel(
+        path.stem, load_engine(path, threads=threads), Policy(), "unsigned", warning, network_digest_of(path)
+    )
 
 
 def with_policy(model: LiveModel, path: Path) -> LiveModel:
@@ -57,18 +65,7 @@ def with_policy(model: LiveModel, path: Path) -> LiveModel:
         ContractError: not a policy; every offending field is named.
         UsageError: the file cannot be read, or was calibrated for another model.
     """
-    try:
-        policy = Policy.from_json(path.read_bytes())
-    except ContractError as error:
-        raise ContractError(f"{path}: {error}") from None
-    except OSError as error:
-        raise UsageError(f"cannot read the policy {path}: {error.strerror}") from None
-    made_for = policy.calibration
-    if made_for is not None and made_for.model_sha256 != model.sha256:
-        raise UsageError(
-            f"{path} was calibrated for {made_for.model} ({made_for.model_sha256[:12]}…), this is {model.name} "
-            f"({model.sha256[:12]}…): its scores mean something else; calibrate again with: edgefas calibrate"
-        )
+    policy = read_policy(path, model.name, model.network_sha256)
     return replace(model, policy=policy, trust="unsigned")
 
 
@@ -77,18 +74,7 @@ def emitter_for(spec: InputSpec) -> Emitter:
     return "on" if spec.ir is None or spec.ir.encoding is IREncoding.LIT else "alternate"
 
 
-def digest_of(path: Path) -> str:
-    """The sha256 of a file, or of the names and bytes of a folder's files."""
-    if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
 def _from_bundle(bundle: Bundle, threads: int, engines: Path | None) -> LiveModel:
     manifest = bundle.manifest
     engine = bundle.engine(threads, engines)
-    return LiveModel(manifest.name, engine, bundle.policy, bundle.trust, manifest.warning, bundle.sha256)
+    return LiveModel(manifest.name, engine, bundle.policy, bundle.trust, manifest.warning, bundle.network_sha256)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgefas.contracts import InputSpec
+from edgefas.engines.precision import Precision
 from edgefas.engines.runtime.engine import EngineError
 from edgefas.engines.runtime.metadata import input_spec_from
 from edgefas.engines.runtime.protobuf import as_int, as_message, as_pair, as_text, fields, signed, varints
@@ -69,13 +70,13 @@ class OnnxFile:
         return frozenset(op for domain, op in self.ops if domain == OWN_DOMAIN)
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Precision:
         """fp32, fp16, int8 or int8+fp16: what a strongly typed engine of this graph computes in."""
         int8 = any(op == "QuantizeLinear" for _, op in self.ops)
         half = FLOAT16 in self.cast_types or any(tensor.data_type == FLOAT16 for tensor in self.tensors)
-        return {(False, False): "fp32", (False, True): "fp16", (True, False): "int8", (True, True): "int8+fp16"}[
-            int8, half
-        ]
+        if int8:
+            return "int8+fp16" if half else "int8"
+        return "fp16" if half else "fp32"
 
     def sha256(self) -> str:
         """Of the file and, in the order of their names, of the files its tensors lie in."""

@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
+from edgefas.deploy.trust import Trust
 from edgefas.errors import EdgefasError
-from tests.campaigns import mutated_models
+from tests.campaigns import killed_installs, mutated_models, tampered_bundles
 from tests.campaigns.mangled_recordings import run_campaign
 
 CRASHES_LIBREALSENSE = 16
@@ -27,6 +28,27 @@ def test_damaged_networks_and_scale_tables() -> None:
     results = Counter(outcome.result for outcome in outcomes)
     assert {"EngineError", "LoweringError", "ContractError", "accepted"} <= set(results)
     assert results["accepted"] > 400
+
+
+def test_tampered_bundles() -> None:
+    outcomes = list(tampered_bundles.run_campaign(0, 1000))
+    assert [outcome for outcome in outcomes if outcome.problem] == []
+    assert set(Counter(outcome.kind for outcome in outcomes).values()) == {1000 // len(tampered_bundles.KINDS)}
+
+
+def test_killed_installs() -> None:
+    """One step of each board, somewhere in the middle."""
+    outcomes = list(killed_installs.run_campaign(18 * killed_installs.BOARDS, killed_installs.BOARDS))
+    assert [outcome for outcome in outcomes if outcome.problem] == []
+    assert all(outcome.killed for outcome in outcomes)
+
+
+def test_a_signature_that_is_not_checked_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trust, "verify", lambda *_: "anybody")
+    outcomes = list(tampered_bundles.run_campaign(0, 100))
+    noticed = Counter(outcome.kind for outcome in outcomes if outcome.problem)
+    assert noticed["foreign"] == noticed["revoked"] == noticed["rebuilt"] == 10
+    assert noticed["stripped"] == 0
 
 
 @pytest.mark.parametrize(
