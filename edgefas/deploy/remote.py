@@ -132,11 +132,11 @@ async def connected(board: Board) -> AsyncIterator[Remote]:
         RemoteError: unreachable, an unknown host key, or no key of yours is accepted.
     """
     asyncssh = require("asyncssh", "flash")
-    options: dict[str, Any] = {"known_hosts": str(board.known_hosts)} if board.known_hosts else {}
+    options: dict[str, Any] = {"known_hosts": str(board.known_hosts.expanduser())} if board.known_hosts else {}
     if board.user is not None:
         options["username"] = board.user
     if board.key is not None:
-        options["client_keys"] = [str(board.key)]
+        options["client_keys"] = [str(board.key.expanduser())]
     with _told(board):
         connection = await asyncssh.connect(
             board.host,
