@@ -15,7 +15,15 @@ import numpy as np
 
 from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.soak.faults import FAULTS, NO_DECISION_WITHIN_S, RECOVERED_WITHIN_S
-from edgefas.benchmarks.soak.verdicts import Event, EventResult, Heard, accepted_faulty, decided_old, result_of
+from edgefas.benchmarks.soak.verdicts import (
+    Event,
+    EventResult,
+    Heard,
+    accepted_faulty,
+    decided_old,
+    result_of,
+    when_heard,
+)
 from edgefas.benchmarks.soak.world import StagedCamera
 from edgefas.files import write_atomically
 from edgefas.sensors.source import SourceStats
@@ -68,6 +76,7 @@ def write_report(soak: Soak, out: Path | None) -> bool:
     scored = [h.line.timing for h in heard if h.line.score is not None]
     rest = [timing.total_ms - timing.engine_ms for timing in scored]
     ages = [timing.age_ms for timing in scored if timing.age_ms is not None]
+    accepted = accepted_faulty(heard, soak.camera.faulty)
     document: dict[str, Any] = {
         "command": soak.command,
         "seed": soak.seed,
@@ -79,7 +88,8 @@ def write_report(soak: Soak, out: Path | None) -> bool:
         "lines": len(heard),
         "problems": [f"{r.fault}: {r.problem}" for r in results if r.problem],
         "door_not_open_before": list(soak.unhealthy),
-        "accepted_faulty_frames": accepted_faulty(heard, soak.camera.faulty),
+        "accepted_faulty_frames": len(accepted),
+        "accepted_faulty_when": [when_heard(line, events) for line in accepted],
         "decisions_from_frames_older_than_300_ms": decided_old(heard),
         "growth": growth,
         "arrival_to_frame_ms": _quantiles(soak.captured_ms),

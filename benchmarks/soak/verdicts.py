@@ -93,15 +93,24 @@ def _longest_gap(times_s: list[float], event: Event) -> float:
     return max(after - before for before, after in pairwise(marks))
 
 
-def accepted_faulty(heard: Sequence[Heard], faulty: set[tuple[int, int]]) -> int:
-    """How many frames that showed a fault were accepted: must be none."""
-    return sum(
-        h.line.decision is Verdict.BONA_FIDE
+def accepted_faulty(heard: Sequence[Heard], faulty: set[tuple[int, int]]) -> list[Heard]:
+    """The frames that showed a fault and were accepted: must be none."""
+    return [
+        h
+        for h in heard
+        if h.line.decision is Verdict.BONA_FIDE
         and h.line.frame is not None
         and h.line.device_ns is not None
         and (h.line.frame, h.line.device_ns) in faulty
-        for h in heard
-    )
+    ]
+
+
+def when_heard(heard: Heard, events: Sequence[Event]) -> str:
+    """During which fault a line came, and how long after its beginning."""
+    begun = [event for event in events if event.begin_s <= heard.at_s]
+    if not begun:
+        return "before the first fault"
+    return f"{begun[-1].fault.name}, {heard.at_s - begun[-1].begin_s:.3f} s after it began"
 
 
 def decided_old(heard: Sequence[Heard]) -> int:
