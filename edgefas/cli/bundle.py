@@ -37,6 +37,10 @@ def create(
     card: Annotated[Path | None, typer.Option(help="A model card, Markdown.")] = None,
     warning: Annotated[str | None, typer.Option(help="Said before the first decision.")] = None,
     tensorrt: Annotated[bool, typer.Option(help="Pack the networks for TensorRT, too.")] = True,
+    needs_jetpack: Annotated[str | None, typer.Option(help="The lowest JetPack it may go to, as 6.1.")] = None,
+    needs_tensorrt: Annotated[str | None, typer.Option(help="The lowest TensorRT, as 10.3.")] = None,
+    needs_gpu: Annotated[list[str] | None, typer.Option(help="A compute capability, as 8.7; repeatable.")] = None,
+    needs_memory_gb: Annotated[float | None, typer.Option(help="The least memory of the board.")] = None,
     json: Json = False,
 ) -> None:
     """Pack an unsigned bundle, after its network gave its golden scores at the policy's threshold."""
@@ -50,7 +54,16 @@ def create(
         read_policy,
         source_members,
     )
+    from edgefas.deploy.requires import Requirements
 
+    requires = Requirements.from_dict(
+        {
+            "jetpack": needs_jetpack,
+            "tensorrt": needs_tensorrt,
+            "compute_capabilities": tuple(needs_gpu or ()),
+            "memory_gb": needs_memory_gb,
+        }
+    )
     members = network_members(model, tensorrt=tensorrt) | source_members(model, source)
     spec, registered = check_networks(model)
     chosen = Policy() if policy is None else read_policy(policy, str(model), network_digest_of(model))
@@ -65,6 +78,7 @@ def create(
         input_spec=spec,
         trained_on=trained_on,
         warning=warning,
+        requires=requires,
         members={},
     )
     digest = write_bundle(out, manifest, members)

@@ -28,6 +28,7 @@ from pydantic import Field
 
 from edgefas.contracts import Contract, InputSpec, Policy
 from edgefas.deploy.keys import ID_BYTES, key_id
+from edgefas.deploy.requires import Requirements
 from edgefas.deploy.trust import Trust, TrustError, load_trust
 from edgefas.engines.runtime import Engine, load_engine
 from edgefas.engines.runtime.tensorrt_engine import load_tensorrt_if_built, lowered_hashes
@@ -68,6 +69,7 @@ class Manifest(Contract):
     trained_on: str = Field(description="the data; printed wherever the model's numbers appear")
     warning: str | None = Field(None, description="shown by `edgefas live` before the first decision")
     metrics: dict[str, float] = Field(default_factory=dict)
+    requires: Requirements = Field(Requirements(), description="of the board")
     members: Annotated[dict[str, Member], Field(max_length=MAX_MEMBERS)]
 
 

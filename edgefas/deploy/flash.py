@@ -17,6 +17,7 @@ from typing import Any, Literal
 from edgefas.deploy.bundle import Bundle, BundleError, open_bundle
 from edgefas.deploy.inventory import Board
 from edgefas.deploy.remote import Remote, RemoteError, connected
+from edgefas.deploy.requires import Requirements, unmet
 from edgefas.errors import EdgefasError
 
 Stage = Literal["waiting", "connect", "preflight", "upload", "install", "done"]
@@ -163,7 +164,7 @@ async def _preflight(remote: Remote, bundle: Bundle, path: Path) -> dict[str, An
     """The state of its slots; what would stop the installation is found before anything is sent.
 
     Raises:
-        RemoteError: no edgefas or too old a one, no room, or the signer is not trusted there.
+        RemoteError: no edgefas, no room, the signer is not trusted there, or it is no board for this bundle.
     """
     answer = await remote.edgefas("slot", "status", "--root", remote.board.root, "--json")
     if answer.code != 0:
@@ -174,6 +175,11 @@ async def _preflight(remote: Remote, bundle: Bundle, path: Path) -> dict[str, An
         raise RemoteError(
             f"the board does not trust the key {bundle.signer_id} ({bundle.signer}); there: edgefas keys trust NAME.pub"
         )
+    if bundle.manifest.requires != Requirements():
+        system = (await remote.edgefas("doctor", "--json")).json()["system"]
+        lacking = unmet(bundle.manifest.requires, system)
+        if lacking:
+            raise RemoteError(f"the board is not one for this bundle: {'; '.join(lacking)}")
     free, needed = await remote.free_bytes(), 3 * path.stat().st_size + SPARE_BYTES
     if free < needed:
         raise RemoteError(f"{free // 2**20} MB are free in {remote.board.root}, {needed // 2**20} are needed")

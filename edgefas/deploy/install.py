@@ -8,14 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from edgefas.contracts import ContractError
 from edgefas.deploy.bundle import Bundle, BundleError, open_bundle
 from edgefas.deploy.check import CheckReport
+from edgefas.deploy.requires import Requirements, unmet
 from edgefas.deploy.slots import BUNDLE_FILE, Release, SlotError, Slots, State, begin_trial, make_room
+from edgefas.doctor import read_system
 from edgefas.errors import CheckFailed, EdgefasError
 from edgefas.files import write_atomically
 
@@ -65,7 +67,7 @@ def install(
 
     Raises:
         BundleError: not signed by a trusted key, or damaged.
-        SlotError: a lower release, a trial is running, or another installation is.
+        SlotError: a lower release, not the board it asks for, a trial is running, or another installation is.
         CheckFailed, EdgefasError: the bundle does not work on this board; the slots are as they were, but for the
             fallback, whose slot is the one that was tried.
     """
@@ -110,6 +112,10 @@ def wait_for_verdict(slots: Slots, release: Release, seconds: float, poll_s: flo
 
 
 def _refuse_unfit(bundle: Bundle, state: State, *, allow_downgrade: bool) -> None:
+    if bundle.manifest.requires != Requirements():
+        lacking = unmet(bundle.manifest.requires, asdict(read_system(Path())))
+        if lacking:
+            raise SlotError(f"this is no board for that bundle: {'; '.join(lacking)}")
     number = bundle.manifest.release
     if number < state.highest and not allow_downgrade:
         raise SlotError(
