@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -14,6 +15,19 @@ from edgefas.errors import EdgefasError
 
 class FileWriteError(EdgefasError):
     """An output file or folder cannot be written."""
+
+
+def read_at_most(path: Path, limit: int) -> bytes:
+    """The whole file, if it has at most `limit` bytes.
+
+    Raises:
+        OSError: it cannot be read, or is larger; `strerror` says so in words.
+    """
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit} bytes", str(path))
+    return data
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 # Before numpy or torch are imported: the suite shares few cores, and one thread gives the same sums each time.
@@ -28,3 +29,21 @@ def tracked(root: Path) -> list[Path]:
     names = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True).stdout.decode()
     paths = [Path(name) for name in names.split("\0") if name]
     return [path for path in paths if (root / path).exists()]
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs edgefas as a user types it; gives (exit code, stdout, stderr). A traceback fails the test."""
+    from edgefas.cli import main as cli
+
+    def call(*words: object) -> tuple[int, str, str]:
+        code = cli.run([str(word) for word in words])
+        shown = capsys.readouterr()
+        assert "Traceback" not in shown.err
+        assert "internal error" not in shown.err
+        return code, shown.out, shown.err
+
+    return call

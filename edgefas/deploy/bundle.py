@@ -33,7 +33,7 @@ from edgefas.deploy.trust import Trust, TrustError, load_trust
 from edgefas.engines.runtime import Engine, load_engine
 from edgefas.engines.runtime.tensorrt_engine import load_tensorrt_if_built, lowered_hashes
 from edgefas.errors import EdgefasError
-from edgefas.files import write_atomically
+from edgefas.files import read_at_most, write_atomically
 
 MAGIC = b"EFAS\x00\x01"
 UNSIGNED = bytes(ID_BYTES) + bytes(64)
@@ -197,6 +197,8 @@ def read_archive(archive: bytes) -> tuple[Manifest, dict[str, bytes]]:
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             contents = _read_members(opened)
+    # zipfile on damaged bytes: NotImplementedError of an unknown compression, RuntimeError of an encrypted member,
+    # OverflowError and ValueError of impossible offsets; each is damage, and nothing else runs in the block
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, OverflowError, RuntimeError) as error:
         raise BundleError(f"damaged archive ({error})") from None
     if "manifest.json" not in contents:
@@ -228,13 +230,9 @@ def pinned() -> frozenset[str]:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        return read_at_most(path, MAX_BYTES)
     except OSError as error:
         raise BundleError(f"cannot read the bundle {path}: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise BundleError(f"{path} has more than {MAX_BYTES} bytes, which no bundle may have")
-    return data
 
 
 def _split(data: bytes) -> tuple[bytes | None, bytes, bytes]:

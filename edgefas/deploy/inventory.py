@@ -13,6 +13,7 @@ from pydantic import Field
 from edgefas.contracts import Contract, ContractError
 from edgefas.deploy.slots import DEFAULT_ROOT
 from edgefas.errors import UsageError
+from edgefas.files import read_at_most
 
 MAX_BOARDS = 10_000
 MAX_FILE_BYTES = 8 * 2**20
@@ -51,11 +52,7 @@ def read_fleet(path: Path) -> dict[str, Board]:
         UsageError: missing, no YAML, an unknown key or a value out of range; the board is named.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise UsageError(f"{path} has more than {MAX_FILE_BYTES} bytes")
-        content = yaml.safe_load(data)
+        content = yaml.safe_load(read_at_most(path, MAX_FILE_BYTES))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edgefas.errors import EdgefasError, UsageError
-from edgefas.files import FileWriteError, write_atomically
+from edgefas.files import FileWriteError, read_at_most, write_atomically
 
 ID_BYTES = 16
 MAX_KEY_BYTES = 4096
@@ -115,13 +115,9 @@ def public_path_of(path: Path) -> Path:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_KEY_BYTES + 1)
+        return read_at_most(path, MAX_KEY_BYTES)
     except OSError as error:
         raise KeyFileError(f"cannot read the key {path}: {error.strerror}") from None
-    if len(data) > MAX_KEY_BYTES:
-        raise KeyFileError(f"{path} has more than {MAX_KEY_BYTES} bytes: no key")
-    return data
 
 
 def _write_secret(path: Path, data: bytes) -> None:

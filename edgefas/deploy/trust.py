@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edgefas.deploy.keys import ID_BYTES, KeyFileError, key_id, public_pem, read_public_key
 from edgefas.errors import EdgefasError, UsageError
-from edgefas.files import FileWriteError, write_atomically
+from edgefas.files import FileWriteError, read_at_most, write_atomically
 
 FOLDER_VARIABLE = "EDGEFAS_TRUST"
 """Environment: this folder instead of the two."""
@@ -105,15 +105,11 @@ def read_revoked(folder: Path) -> dict[bytes, str]:
         if not path.exists():
             return {}
         _refuse_writable(path)
-        with path.open("rb") as file:
-            data = file.read(MAX_REVOKED_BYTES + 1)
-        text = data.decode()
+        text = read_at_most(path, MAX_REVOKED_BYTES).decode()
     except OSError as error:
         raise KeyFileError(f"cannot read {path}: {error.strerror}; no signature counts until it can be") from None
     except UnicodeDecodeError:
         raise KeyFileError(f"{path} is no text; no signature counts until it is mended") from None
-    if len(data) > MAX_REVOKED_BYTES:
-        raise KeyFileError(f"{path} has more than {MAX_REVOKED_BYTES} bytes")
     found = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):

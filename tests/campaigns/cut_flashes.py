@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -28,14 +26,13 @@ import numpy as np
 import typer
 from rich.progress import track
 
-from edgefas.benchmarks.environment import environment
 from edgefas.demo.loopback import LoopbackBoard, loopback_boards
 from edgefas.deploy.bundle import open_bundle
 from edgefas.deploy.flash import Plan, Result, flash
 from edgefas.deploy.install import install
 from edgefas.deploy.slots import SlotError, Slots, commit, rollback
 from edgefas.deploy.trust import FOLDER_VARIABLE
-from edgefas.files import write_atomically
+from tests.campaigns.report import finish
 from tests.deploy.releases import open_office
 from tests.deploy.slow_link import SlowLink
 
@@ -146,19 +143,8 @@ def main(
     """Run the campaign; exits 1 if a case failed."""
     outcomes = list(track(run_campaign(first, count), "cuts", count))
     failed = [vars(outcome) for outcome in outcomes if outcome.problem]
-    document = {
-        "command": "python -m tests.campaigns.cut_flashes " + " ".join(sys.argv[1:]),
-        **environment(),
-        "cases": count,
-        "cut": sum(outcome.first == "failed" for outcome in outcomes),
-        "first_ended": dict(Counter(outcome.first for outcome in outcomes)),
-        "failed": failed,
-    }
-    text = json.dumps(document, indent=1) + "\n"
-    if out is not None:
-        write_atomically(out, text.encode())
-    sys.stdout.write(text)
-    raise SystemExit(1 if failed else 0)
+    ended = dict(Counter(outcome.first for outcome in outcomes))
+    finish("cut_flashes", out, failed, cases=count, first_ended=ended)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ boards take turns: an empty one, one with a release in service, and one with a f
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -23,12 +22,11 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from edgefas.benchmarks.environment import environment
 from edgefas.deploy.bundle import BundleError, open_bundle
 from edgefas.deploy.install import install
 from edgefas.deploy.slots import Slots, commit, rollback
 from edgefas.deploy.trust import FOLDER_VARIABLE, load_trust
-from edgefas.files import write_atomically
+from tests.campaigns.report import finish
 from tests.deploy.releases import open_office
 
 BOARDS = 3
@@ -125,19 +123,8 @@ def main(
     """Run the campaign; exits 1 if a case failed."""
     outcomes = list(track(run_campaign(first, count), "installations", count))
     failed = [vars(outcome) for outcome in outcomes if outcome.problem]
-    document = {
-        "command": "python -m tests.campaigns.killed_installs " + " ".join(sys.argv[1:]),
-        **environment(),
-        "cases": count,
-        "killed": sum(outcome.killed for outcome in outcomes),
-        "steps": dict(Counter(outcome.board for outcome in outcomes if outcome.killed)),
-        "failed": failed,
-    }
-    text = json.dumps(document, indent=1) + "\n"
-    if out is not None:
-        write_atomically(out, text.encode())
-    sys.stdout.write(text)
-    raise SystemExit(1 if failed else 0)
+    steps = dict(Counter(outcome.board for outcome in outcomes if outcome.killed))
+    finish("killed_installs", out, failed, cases=count, killed=sum(steps.values()), steps_by_board=steps)
 
 
 if __name__ == "__main__":

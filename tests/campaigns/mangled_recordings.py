@@ -21,9 +21,8 @@ import numpy as np
 import typer
 from rich.progress import track
 
-from edgefas.benchmarks.environment import environment
-from edgefas.files import write_atomically
 from tests.bundles import write_small_bundle
+from tests.campaigns.report import finish
 from tests.sensors.soft_camera import record_moments
 
 BAG = Path(__file__).parent.parent / "sensors" / "fixtures" / "color_depth.bag"
@@ -113,18 +112,8 @@ def main(
     """Run the campaign; exits 1 if a case failed."""
     outcomes = run_campaign(first, count)
     failed = [vars(outcome) for outcome in outcomes if outcome.problem]
-    document = {
-        "command": "python -m tests.campaigns.mangled_recordings " + " ".join(sys.argv[1:]),
-        **environment(),
-        "cases": count,
-        "failed": failed,
-        "by_kind_and_exit_code": dict(sorted(Counter(f"{o.kind}: {o.code}" for o in outcomes).items())),
-    }
-    text = json.dumps(document, indent=1) + "\n"
-    if out is not None:
-        write_atomically(out, text.encode())
-    sys.stdout.write(text)
-    raise SystemExit(1 if failed else 0)
+    kinds = dict(sorted(Counter(f"{o.kind}: {o.code}" for o in outcomes).items()))
+    finish("mangled_recordings", out, failed, cases=count, by_kind_and_exit_code=kinds)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,8 @@ the check of the engine) say little about real boards; connect, upload and the c
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,11 +21,10 @@ import numpy as np
 import typer
 from rich.progress import Progress
 
-from edgefas.benchmarks.environment import environment
 from edgefas.demo.loopback import loopback_boards
 from edgefas.deploy.flash import Plan, flash
 from edgefas.deploy.trust import FOLDER_VARIABLE
-from edgefas.files import write_atomically
+from tests.campaigns.report import finish
 from tests.deploy.releases import open_office
 
 CARD_BYTES = 4_000_000
@@ -39,16 +36,12 @@ def main(
     out: Annotated[Path | None, typer.Option("-o", "--out")] = None,
 ) -> None:
     """Flash them; exits 1 if one failed."""
-    document = measure(boards, batch)
-    text = json.dumps(document, indent=1) + "\n"
-    if out is not None:
-        write_atomically(out, text.encode())
-    sys.stdout.write(text)
-    raise SystemExit(0 if document["statuses"] == ["installed"] else 1)
+    failed, facts = measure(boards, batch)
+    finish("many_boards", out, failed, **facts)
 
 
-def measure(count: int, batch: int) -> dict[str, object]:
-    """Start the boards, flash all, and look at times and memory of this process."""
+def measure(count: int, batch: int) -> tuple[list[str], dict[str, object]]:
+    """Start the boards, flash all; what failed, and times and memory of this process."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         office = open_office(folder)
@@ -80,13 +73,11 @@ def measure(count: int, batch: int) -> dict[str, object]:
             for stage in ("connect", "preflight", "upload", "install")
             if all(stage in result.seconds for result in done)
         }
-        return {
-            "command": "python -m tests.campaigns.many_boards " + " ".join(sys.argv[1:]),
-            **environment(),
+        failed = [f"{result.name}: {result.detail}" for result in done if result.status != "installed"]
+        return failed, {
             "boards": count,
             "batch": batch,
             "bundle_bytes": bundle.stat().st_size,
-            "statuses": sorted({result.status for result in done}),
             "seconds": round(seconds, 1),
             "boards_per_minute": round(60 * count / seconds, 1),
             "stages": stages,

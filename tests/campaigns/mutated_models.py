@@ -27,10 +27,9 @@ from unittest.mock import patch
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment
 from edgefas.errors import EdgefasError
-from edgefas.files import write_atomically
 from tests.campaigns.mutations import damage_bytes, damage_fields, damage_json
+from tests.campaigns.report import finish
 
 LIMIT_S = 20.0
 MEMORY_BYTES = 6 * 2**30
@@ -243,23 +242,9 @@ def main(
             failed.append(asdict(outcome))
         if number % 1000 == 999:
             print(f"{number + 1} of {count}, {len(failed)} failed", file=sys.stderr, flush=True)
-    import onnxruntime
-
-    document = {
-        "command": "python -m tests.campaigns.mutated_models " + " ".join(sys.argv[1:]),
-        **environment(),
-        "onnxruntime": onnxruntime.__version__,
-        "seed": SEED,
-        "limits": {"seconds": LIMIT_S, "memory_bytes": MEMORY_BYTES},
-        "cases": count,
-        "failed": failed,
-        "by_file_and_result": dict(sorted(results.items())),
-    }
-    text = json.dumps(document, indent=1) + "\n"
-    if out is not None:
-        write_atomically(out, text.encode())
-    sys.stdout.write(text)
-    raise SystemExit(1 if failed else 0)
+    limits = {"seconds": LIMIT_S, "memory_bytes": MEMORY_BYTES}
+    kinds = dict(sorted(results.items()))
+    finish("mutated_models", out, failed, seed=SEED, limits=limits, cases=count, by_file_and_result=kinds)
 
 
 if __name__ == "__main__":

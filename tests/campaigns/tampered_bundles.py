@@ -9,10 +9,8 @@ a short error, and `zipfile` must not have been asked for anything.
 from __future__ import annotations
 
 import io
-import json
 import os
 import stat
-import sys
 import tempfile
 import warnings
 import zipfile
@@ -28,14 +26,13 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.progress import track
 
-from edgefas.benchmarks.environment import environment
 from edgefas.deploy import bundle as bundle_module
 from edgefas.deploy.bundle import HEADER_BYTES, MAGIC, UNSIGNED, sign_bundle
 from edgefas.deploy.keys import ID_BYTES, key_id, make_key, public_pem, read_private_key
 from edgefas.deploy.trust import FOLDER_VARIABLE, revoke_key
 from edgefas.errors import EdgefasError
-from edgefas.files import write_atomically
 from edgefas.live.model import open_model
+from tests.campaigns.report import finish
 from tests.deploy.signed import no_passphrase, signed_bundle
 
 Rng = np.random.Generator
@@ -253,18 +250,8 @@ def main(
     """Run the campaign; exits 1 if a case failed."""
     outcomes = list(track(run_campaign(first, count), "bundles", count))
     failed = [vars(outcome) for outcome in outcomes if outcome.problem]
-    document = {
-        "command": "python -m tests.campaigns.tampered_bundles " + " ".join(sys.argv[1:]),
-        **environment(),
-        "cases": count,
-        "failed": failed,
-        "by_kind": dict(sorted(Counter(outcome.kind for outcome in outcomes).items())),
-    }
-    text = json.dumps(document, indent=1) + "\n"
-    if out is not None:
-        write_atomically(out, text.encode())
-    sys.stdout.write(text)
-    raise SystemExit(1 if failed else 0)
+    kinds = dict(sorted(Counter(outcome.kind for outcome in outcomes).items()))
+    finish("tampered_bundles", out, failed, cases=count, by_kind=kinds)
 
 
 if __name__ == "__main__":

@@ -13,30 +13,14 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from edgefas.cli import main as cli
 from edgefas.contracts import Policy
 from edgefas.deploy.bundle import Manifest, open_bundle, write_bundle
 from edgefas.engines.runtime.plan import CURRENT, PlanManifest
 from edgefas.live.model import open_model
+from tests.conftest import Run
 from tests.engines.graphs import IR_SPEC, noise, saved, small_net
 from tests.engines.lowered import fake_plugins, golden_of, lowered_folder, lowered_net
 from tests.engines.tensorrt_fake import BOARD, Gpu, install
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs edgefas; gives (exit code, stdout, stderr)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        code = cli.run([str(word) for word in words])
-        shown = capsys.readouterr()
-        assert "Traceback" not in shown.err
-        assert "internal error" not in shown.err
-        return code, shown.out, shown.err
-
-    return call
 
 
 @pytest.fixture

@@ -5,39 +5,27 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgefas.cli import main as cli
 from edgefas.contracts import Policy, ScoreCalibration
 from edgefas.deploy.bundle import HEADER_BYTES
 from edgefas.deploy.pack import network_digest_of
 from edgefas.engines.golden import GOLDEN_FILE, make_golden
 from edgefas.engines.runtime import load_engine
 from tests.bundles import SPEC, mean_depth_network, write_small_bundle
+from tests.conftest import Run
 from tests.engines.lowered import lowered_folder
 
-Run = Callable[..., tuple[int, str, str]]
 
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs edgefas with a trust folder of its own; gives (exit code, stdout, stderr)."""
+@pytest.fixture(autouse=True)
+def _own_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trust folder of its own for each test."""
     monkeypatch.setenv("EDGEFAS_TRUST", str(tmp_path / "trust"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-
-    def call(*words: object) -> tuple[int, str, str]:
-        code = cli.run([str(word) for word in words])
-        shown = capsys.readouterr()
-        assert "Traceback" not in shown.err
-        assert "internal error" not in shown.err
-        return code, shown.out, shown.err
-
-    return call
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from edgefas.deploy.keys import public_path_of
 from edgefas.deploy.serve import Service
 from edgefas.deploy.slots import Slots, commit
 from edgefas.deploy.trust import trust_key
+from tests.conftest import Run
 from tests.deploy.releases import Office, open_office
 from tests.deploy.slow_link import SlowLink
 from tests.deploy.test_serve import STAND_IN
@@ -202,16 +203,7 @@ def test_a_part_that_is_not_ours_is_sent_again_whole(boards: Boards, office: Off
     assert done.status == "installed", done.detail
 
 
-def test_from_the_command_line(
-    boards: Boards, office: Office, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def run(*words: object) -> tuple[int, str, str]:
-        code = cli.run([str(word) for word in words])
-        shown = capsys.readouterr()
-        assert "Traceback" not in shown.err
-        assert "internal error" not in shown.err
-        return code, shown.out, shown.err
-
+def test_from_the_command_line(boards: Boards, office: Office, tmp_path: Path, run: Run) -> None:
     inventory = tmp_path / "fleet.yaml"
     fields = {name: json.loads(board.board.to_json()) for name, board in boards.items()}
     inventory.write_text(yaml.safe_dump({"boards": fields}))

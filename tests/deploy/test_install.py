@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from edgefas.cli import main as cli
 from edgefas.deploy import install as install_module
 from edgefas.deploy.bundle import BundleError, open_bundle
 from edgefas.deploy.install import Limits, _run_limited, install, wait_for_verdict
@@ -20,6 +19,7 @@ from edgefas.errors import CheckFailed, EdgefasError
 from edgefas.live.model import DEMO_BUNDLE, open_model
 from edgefas.sensors.folder import write_folder
 from tests.bundles import SPEC
+from tests.conftest import Run
 from tests.deploy.releases import open_office
 from tests.sensors.scenes import moment
 
@@ -159,24 +159,17 @@ def test_the_verdict_is_waited_for(slots: Slots, make: Make) -> None:
     assert wait_for_verdict(slots, done.release, 0.1, poll_s=0.02).on_trial
 
 
-def test_from_the_command_line(slots: Slots, make: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    def run(*words: object) -> tuple[int, str]:
-        code = cli.run([str(word) for word in words])
-        shown = capsys.readouterr()
-        assert "Traceback" not in shown.err
-        assert "internal error" not in shown.err
-        return code, shown.out + shown.err
-
-    code, text = run("slot", "install", make(1))
+def test_from_the_command_line(slots: Slots, make: Make, run: Run) -> None:
+    code, _, text = run("slot", "install", make(1))
     assert (code, "still on trial" in text) == (0, True)
     assert run("slot", "commit")[0] == 0
-    code, text = run("slot", "status")
+    code, text, _ = run("slot", "status")
     assert (code, "door 1" in text, "is good" in text) == (0, True, True)
     assert run("slot", "commit")[0] == 1
     assert run("slot", "rollback")[0] == 1
     assert run("slot", "install", make(2, off_by=1.0))[0] == 3
     assert run("slot", "install", make(3))[0] == 0
-    code, text = run("slot", "rollback", "--why", "looks odd")
+    code, text, _ = run("slot", "rollback", "--why", "looks odd")
     assert (code, "looks odd" in text) == (0, True)
     active = slots.read().active
     assert active is not None

@@ -149,6 +149,7 @@ def test_a_hanging_live_is_ended(
     slots.change(lambda _: State(active=put(slots, "a", 1, "mute"), highest=1))
     with running(slots):
         wait_until(lambda: "it said nothing" in caplog.text)
+    assert slots.read().active is not None  # good once, and started again
 
 
 def test_a_rollback_by_hand_changes_what_runs(slots: Slots) -> None:
@@ -158,6 +159,8 @@ def test_a_rollback_by_hand_changes_what_runs(slots: Slots) -> None:
         wait_until(lambda: bool(heard) and "engine_failed" in heard[-1])
         slots.change(lambda state: rollback(state, "by hand"))
         wait_until(lambda: "no_face" in heard[-1])
+    state = slots.read()
+    assert (state.active and state.active.name, state.fallback and state.fallback.name) == ("good", "faulty")
 
 
 def test_one_that_ignores_sigterm_is_killed(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +169,11 @@ def test_one_that_ignores_sigterm_is_killed(slots: Slots, monkeypatch: pytest.Mo
     heard: list[str] = []
     with running(slots, heard.append):
         wait_until(lambda: len(heard) > 2)
+        begun_s = time.monotonic()
+    assert 0.3 <= time.monotonic() - begun_s < 10  # it was given its time, and then it was over
+    said = len(heard)
+    time.sleep(0.2)
+    assert len(heard) == said
 
 
 def test_two_services_do_not_run(slots: Slots) -> None:
