@@ -78,7 +78,9 @@ def _opened(model: Path, allow_unsigned: bool) -> Iterator[tuple[Path, float]]:
         (folder / "tensorrt").mkdir(parents=True)
         bundle.unpack(folder, GOLDEN_FILE, "tensorrt/")
         if not any((folder / "tensorrt").iterdir()):
-            raise UsageError(f"{model} has no tensorrt/ members: it is for ONNX Runtime alone; make it again")
+            raise UsageError(
+                f"{model} has no tensorrt/ members: it is for ONNX Runtime alone; pack them with: edgefas bundle create"
+            )
         yield folder, bundle.policy.threshold
 
 

@@ -232,7 +232,9 @@ def _read(path: Path) -> bytes:
     try:
         return read_at_most(path, MAX_BYTES)
     except OSError as error:
-        raise BundleError(f"cannot read the bundle {path}: {error.strerror}") from None
+        raise BundleError(
+            f"cannot read the bundle {path}: {error.strerror}; make one with: edgefas bundle create"
+        ) from None
 
 
 def _split(data: bytes) -> tuple[bytes | None, bytes, bytes]:

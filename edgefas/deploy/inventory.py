@@ -54,7 +54,7 @@ def read_fleet(path: Path) -> dict[str, Board]:
     try:
         content = yaml.safe_load(read_at_most(path, MAX_FILE_BYTES))
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        raise UsageError(f"cannot read {path}: {error.strerror}; docs/flash.md shows such a file") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(content, dict):

@@ -117,7 +117,7 @@ def _read(path: Path) -> bytes:
     try:
         return read_at_most(path, MAX_KEY_BYTES)
     except OSError as error:
-        raise KeyFileError(f"cannot read the key {path}: {error.strerror}") from None
+        raise KeyFileError(f"cannot read the key {path}: {error.strerror}; make one with: edgefas keys new") from None
 
 
 def _write_secret(path: Path, data: bytes) -> None:

@@ -116,7 +116,10 @@ def rollback(state: State, why: str) -> State:
         last = f"{state.active} was taken back: {why}; in service: {state.fallback or 'nothing'}"
         return State(active=state.fallback, highest=state.highest, last=last)
     if state.fallback is None:
-        raise SlotError(f"there is nothing to go back to; {state.active or 'nothing'} is in service")
+        raise SlotError(
+            f"there is nothing to go back to; {state.active or 'nothing'} is in service; another release: "
+            "edgefas slot install"
+        )
     last = f"{state.active} was taken back: {why}; in service: {state.fallback}"
     return State(active=state.fallback, fallback=state.active, highest=state.highest, last=last)
 
