@@ -163,7 +163,8 @@ def _cascade_boxes(grey: U8, face_px: float) -> list[Box]:
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
     small = cv2.equalizeHist(small)
     low, high = (max(20, round(face_px * scale * f)) for f in (0.65, 1.45))
-    hits = _cascade().detectMultiScale(small, scaleFactor=1.1, minNeighbors=3, minSize=(low, low), maxSize=(high, high))
+    # steps of 1.2 take a third less time than 1.1; a face then shows in fewer of them, so two hits are enough
+    hits = _cascade().detectMultiScale(small, scaleFactor=1.2, minNeighbors=2, minSize=(low, low), maxSize=(high, high))
     return [(float(x / scale), float(y / scale), float(w / scale), float(h / scale)) for x, y, w, h in hits]
 
 
