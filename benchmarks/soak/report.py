@@ -76,7 +76,7 @@ def write_report(soak: Soak, out: Path | None) -> bool:
     scored = [h.line.timing for h in heard if h.line.score is not None]
     rest = [timing.total_ms - timing.engine_ms for timing in scored]
     ages = [timing.age_ms for timing in scored if timing.age_ms is not None]
-    accepted = accepted_faulty(heard, soak.camera.faulty)
+    accepted = accepted_faulty(heard, soak.camera.faulty, soak.camera.copies)
     document: dict[str, Any] = {
         "command": soak.command,
         "seed": soak.seed,
@@ -88,8 +88,9 @@ def write_report(soak: Soak, out: Path | None) -> bool:
         "lines": len(heard),
         "problems": [f"{r.fault}: {r.problem}" for r in results if r.problem],
         "door_not_open_before": list(soak.unhealthy),
-        "accepted_faulty_frames": len(accepted),
-        "accepted_faulty_when": [when_heard(line, events) for line in accepted],
+        "accepted_faulty_frames": len(accepted.faulty),
+        "accepted_faulty_when": [when_heard(line, events) for line in accepted.faulty],
+        "accepted_first_copies": accepted.first_copies,
         "decisions_from_frames_older_than_300_ms": decided_old(heard),
         "growth": growth,
         "arrival_to_frame_ms": _quantiles(soak.captured_ms),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ from edgefas.benchmarks.soak.faults import (
     RECOVERED_WITHIN_S,
     Fault,
 )
+from edgefas.benchmarks.soak.world import Key
 from edgefas.contracts import Verdict
 from edgefas.live.line import DecisionLine
 
@@ -93,16 +94,35 @@ def _longest_gap(times_s: list[float], event: Event) -> float:
     return max(after - before for before, after in pairwise(marks))
 
 
-def accepted_faulty(heard: Sequence[Heard], faulty: set[tuple[int, int]]) -> list[Heard]:
-    """The frames that showed a fault and were accepted: must be none."""
-    return [
-        h
-        for h in heard
-        if h.line.decision is Verdict.BONA_FIDE
-        and h.line.frame is not None
-        and h.line.device_ns is not None
-        and (h.line.frame, h.line.device_ns) in faulty
-    ]
+@dataclass(frozen=True)
+class Accepted:
+    """Accepted lines that need a word."""
+
+    faulty: list[Heard]
+    """Their frame showed a fault: must be none."""
+    first_copies: int
+    """A frozen picture, and the first that came of it: librealsense had dropped the one it repeats."""
+
+
+def accepted_faulty(heard: Sequence[Heard], faulty: set[Key], copies: Mapping[Key, Key]) -> Accepted:
+    """Hold the lines against the truth of the camera.
+
+    A frozen picture is a fault when it comes a second time: to whom the first never came, its copy is news.
+    """
+    shown: set[Key] = set()
+    found, first_copies = [], 0
+    for h in heard:
+        if h.line.frame is None or h.line.device_ns is None:
+            continue
+        key = (h.line.frame, h.line.device_ns)
+        original = copies.get(key)
+        if h.line.decision is Verdict.BONA_FIDE:
+            if key in faulty or original in shown:
+                found.append(h)
+            elif original is not None:
+                first_copies += 1
+        shown.add(key if original is None else original)
+    return Accepted(found, first_copies)
 
 
 def when_heard(heard: Heard, events: Sequence[Event]) -> str:

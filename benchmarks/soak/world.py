@@ -18,6 +18,8 @@ from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
 
 SERIAL, STRANGER = "SOAK-1", "SOAK-2"
 _NOISE_BYTES = 1 << 22
+Key = tuple[int, int]
+"""Frame number and device ns: names a frameset."""
 _REMEMBERED = 600
 
 
@@ -40,7 +42,7 @@ class World:
     @property
     def content_is_faulty(self) -> bool:
         """Whether a frame pushed now must never be accepted."""
-        return self.frozen or self.black_infrared or self.no_depth
+        return self.black_infrared or self.no_depth
 
 
 class FaultyEngine(Engine):
@@ -85,9 +87,11 @@ class StagedCamera:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._number = self._plugged = self._drawn = 0
-        self._last: Part | None = None
-        self.faulty: set[tuple[int, int]] = set()
-        """(frame number, device ns) of framesets that showed a fault: ground truth, seen by no part of the pipeline."""
+        self._last: tuple[Key, Part] | None = None
+        self.faulty: set[Key] = set()
+        """Framesets that showed a fault: ground truth, seen by no part of the pipeline."""
+        self.copies: dict[Key, Key] = {}
+        """Frozen framesets, and which one they repeat."""
         self.cpu_s = 0.0
         self._pushed_ns: OrderedDict[int, int] = OrderedDict()
         self._thread = threading.Thread(target=self._run, name="staged camera", daemon=True)
@@ -156,9 +160,9 @@ class StagedCamera:
     def _push(self, number: int) -> None:
         assert self._camera is not None
         world = replace(self._world)  # the script may change it at any moment: picture and truth must be of one state
-        part = self._part(number, world)
-        # the microseconds tell the plugs apart, in `faulty`
+        # the microseconds tell the plugs apart, in a key
         device_ns = number * 1_000_000_000 // FPS["alternate"] + self._plugged * 1000 + world.jump_ns
+        part = self._part((number, device_ns), world)
         if world.content_is_faulty:
             self.faulty.add((number, device_ns))
         flag = {"right": part.lit, "inverted": not part.lit, "absent": None}[world.emitter_flag]
@@ -175,10 +179,11 @@ class StagedCamera:
             exposure=part.exposure,
         )
 
-    def _part(self, number: int, world: World) -> Part:
+    def _part(self, key: Key, world: World) -> Part:
         if world.frozen and self._last is not None:
-            return self._last
-        moment, half = divmod(number - 1, 2)
+            self.copies[key], part = self._last
+            return part
+        moment, half = divmod(key[0] - 1, 2)
         frame, lit = self._clip[moment % len(self._clip)], half == 1
         ir, exposure = (frame.ir_lit, frame.ir_lit_exposure) if lit else (frame.ir_unlit, frame.ir_unlit_exposure)
         assert frame.depth is not None
@@ -186,14 +191,15 @@ class StagedCamera:
         assert frame.color is not None
         self._drawn += 3  # not by number, which begins anew when the camera does
         depth = frame.depth ^ (self._bits(frame.depth, self._drawn) & (frame.depth > 0))
-        self._last = Part(
+        part = Part(
             depth,
             ir ^ self._bits(ir, self._drawn + 1),
             frame.color ^ self._bits(frame.color, self._drawn + 2),
             lit,
             exposure,
         )
-        return self._last
+        self._last = key, part
+        return part
 
     def _bits(self, like: U8 | U16, drawn: int) -> U8:
         start = (drawn * 1_299_709) % (_NOISE_BYTES - like.size)

@@ -69,8 +69,22 @@ def test_silence_of_the_pipeline_itself_is_a_failure() -> None:
 
 def test_only_what_was_faulty_or_old_counts() -> None:
     lines = [Heard(0, line(ALIVE, ALIVE, 1)), Heard(0, line(NOTHING, ALIVE, 2)), Heard(0, line(ALIVE, ALIVE, 3, 350))]
-    assert len(accepted_faulty(lines, {(1, 10), (2, 20), (3, 31)})) == 1
+    assert len(accepted_faulty(lines, {(1, 10), (2, 20), (3, 31)}, {}).faulty) == 1
     assert decided_old(lines) == 1
+
+
+def test_a_frozen_picture_is_a_fault_when_it_is_shown_a_second_time() -> None:
+    copies = {(2, 20): (1, 10), (3, 30): (1, 10)}
+
+    def judged(*rows: tuple[Verdict, int]) -> tuple[int, int]:
+        found = accepted_faulty([Heard(0, line(decision, ALIVE, number)) for decision, number in rows], set(), copies)
+        return len(found.faulty), found.first_copies
+
+    assert judged((ALIVE, 1), (NOTHING, 2), (NOTHING, 3)) == (0, 0)
+    assert judged((ALIVE, 1), (ALIVE, 2)) == (1, 0)
+    assert judged((NOTHING, 1), (ALIVE, 2)) == (1, 0)  # seen is seen, accepted or not
+    assert judged((ALIVE, 2), (NOTHING, 3)) == (0, 1)
+    assert judged((ALIVE, 2), (ALIVE, 3)) == (1, 1)
 
 
 def test_every_fault_can_be_made() -> None:
