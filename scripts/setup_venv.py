@@ -12,6 +12,7 @@ import argparse
 import configparser
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -89,11 +90,13 @@ def is_cpu_build(report: dict) -> bool:
 
 
 def fill_wheelhouse(pip: list[str]) -> None:
-    """Download what `pip install .` needs, so that the packaging tests install into an empty venv without network."""
+    """Download what `pip install .[cpu]` needs, so that tests install into empty environments without network."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     lines = config["options"]["install_requires"].splitlines()
+    lines += config["options.extras_require"]["cpu"].splitlines()
     needs = ["setuptools>=77", *(line for line in lines if line and not line.startswith("#"))]
+    shutil.rmtree(WHEELHOUSE, ignore_errors=True)  # no second version of anything
     run([*pip, "download", "-qq", "-c", str(CONSTRAINTS), "-d", str(WHEELHOUSE), "--only-binary=:all:", *needs])
 
 

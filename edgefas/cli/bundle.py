@@ -9,12 +9,10 @@ import typer
 from rich.table import Table
 
 from edgefas.cli.console import print_json, results
-from edgefas.cli.passphrase import PassphraseFile, passphrase_of
+from edgefas.cli.passphrase import PassphraseFile, private_key_of
 from edgefas.errors import CheckFailed, EdgefasError, UsageError
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from edgefas.deploy.bundle import Bundle
 
 app = typer.Typer(no_args_is_help=True, help="Pack a model with everything a board needs, sign it, look into it.")
@@ -96,7 +94,7 @@ def sign(
     """Sign a bundle; a signature it may have is replaced."""
     from edgefas.deploy.bundle import sign_bundle
 
-    digest = sign_bundle(bundle, out or bundle, _private_key(key, passphrase_file))
+    digest = sign_bundle(bundle, out or bundle, private_key_of(key, passphrase_file))
     _said(out or bundle, digest, json, f"next: edgefas bundle verify {out or bundle}")
 
 
@@ -209,12 +207,6 @@ def _flat(bundle: Bundle) -> dict[str, Any]:
         if name != "policy.json":
             flat[name] = f"{member.sha256[:16]} ({member.size:,} bytes)"
     return flat
-
-
-def _private_key(path: Path, passphrase_file: Path | None) -> Ed25519PrivateKey:
-    from edgefas.deploy.keys import read_private_key
-
-    return read_private_key(path, lambda: passphrase_of(path, passphrase_file))
 
 
 def _read_text(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,12 @@ from rich.live import Live
 from rich.table import Table
 
 from edgefas.cli.console import errors, print_json, results
+from edgefas.cli.passphrase import PassphraseFile, private_key_of
 from edgefas.errors import EdgefasError, UsageError
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from edgefas.deploy.flash import Result
     from edgefas.deploy.inventory import Board
 
@@ -36,6 +40,10 @@ def command(
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="A signed bundle (.efas).", show_default=False)] = None,
     inventory: Annotated[Path | None, typer.Option(help="The fleet (.yaml).", show_default=False)] = None,
+    toolkit: Annotated[
+        Path | None,
+        typer.Option(help="Folder of wheels: install edgefas on the boards from it first.", show_default=False),
+    ] = None,
     canary: Annotated[int, typer.Option(min=0, help="So many boards first, alone; all must succeed.")] = 1,
     batch: Annotated[int, typer.Option(min=1, max=64, help="Then so many at once.")] = 8,
     max_failures: Annotated[int, typer.Option(min=0, help="No new batch after more failures than this.")] = 0,
@@ -46,6 +54,14 @@ def command(
     why: Annotated[
         str, typer.Option(help="Of --rollback; kept on the board.")
     ] = "asked for by edgefas flash --rollback",
+    records: Annotated[
+        Path | None,
+        typer.Option(help="Folder that gets a signed record per board, for edgefas fleet status.", show_default=False),
+    ] = None,
+    record_key: Annotated[
+        Path | None, typer.Option(help="Private key that signs the --records.", show_default=False)
+    ] = None,
+    passphrase_file: PassphraseFile = None,
     dry_run: Annotated[bool, typer.Option(help="Connect and look, change nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
@@ -56,23 +72,60 @@ def command(
     failed otherwise.
     """
     from edgefas.deploy.flash import Plan, flash, roll_back
+    from edgefas.deploy.toolkit import read_wheels
 
     boards = _boards(hosts or [], inventory)
     if rollback == (bundle is not None):
         raise UsageError("give --bundle FILE, or --rollback, and not both")
+    if (records is None) != (record_key is None):
+        raise UsageError("--records FOLDER and --record-key KEY go together")
+    key = None if record_key is None else private_key_of(record_key, passphrase_file)
+    wheels = None if toolkit is None else read_wheels(toolkit)
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
     with _View(list(boards)) as view:
         if bundle is None:
             done = asyncio.run(roll_back(boards, why, view.report))
         else:
             plan = Plan(canary, batch, max_failures)
-            work = flash(boards, bundle, plan, dry_run=dry_run, allow_downgrade=allow_downgrade, report=view.report)
+            work = flash(
+                boards,
+                bundle,
+                plan,
+                toolkit=wheels,
+                dry_run=dry_run,
+                allow_downgrade=allow_downgrade,
+                report=view.report,
+            )
             done = asyncio.run(work)
+    if records is not None and key is not None and not dry_run:
+        for result in done:
+            _record(records, key, result, boards[result.name])
     if json:
         print_json({"schema": 1, "boards": [asdict(result) for result in done]})
     else:
         results.print(_table(done))
     _judge(done, rollback)
+
+
+def _record(folder: Path, key: Ed25519PrivateKey, result: Result, board: Board) -> None:
+    """What is in service on a board now; of one that did not say, the older record stays."""
+    from edgefas.deploy.records import Record, write_record
+
+    if result.state is None:
+        return
+    active = result.state["active"]
+    record = Record(
+        board=result.name,
+        host=board.host,
+        port=board.port,
+        host_key=result.host_key,
+        outcome=result.status,
+        release=active and f"{active['name']} {active['number']}",
+        bundle_sha256=active and active["bundle_sha256"],
+        on_trial=result.state["on_trial"],
+        recorded_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    write_record(folder, record, key)
 
 
 def _boards(words: list[str], inventory: Path | None) -> dict[str, Board]:

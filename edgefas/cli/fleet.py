@@ -31,11 +31,15 @@ def status(
     inventory: Annotated[Path, typer.Option(help="The fleet (.yaml).", show_default=False)],
     names: Annotated[list[str] | None, typer.Argument(help="Only these boards.", show_default=False)] = None,
     csv_out: Annotated[Path | None, typer.Option("--csv", help="Write a table for spreadsheets.")] = None,
+    records: Annotated[
+        Path | None, typer.Option(help="Compare with what edgefas flash --records has signed.", show_default=False)
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Ask each board what it runs; exit code 3 if one does not answer or differs from most."""
-    from edgefas.deploy.fleet import COLUMNS, ask_fleet
+    """Ask each board what it runs; exit code 3 if one does not answer, or differs from most or from its record."""
+    from edgefas.deploy.fleet import COLUMNS, against_records, ask_fleet
     from edgefas.deploy.inventory import chosen, read_fleet
+    from edgefas.deploy.trust import load_trust
     from edgefas.files import write_atomically
 
     boards = chosen(read_fleet(inventory), names or [])
@@ -48,6 +52,8 @@ def status(
             waiting.update(f"{len(asked)} of {len(boards)} boards")
 
         found = asyncio.run(ask_fleet(boards, report))
+    if records is not None:
+        found = against_records(found, records, load_trust())
     if csv_out is not None:
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, COLUMNS)

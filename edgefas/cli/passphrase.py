@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgefas.errors import UsageError
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 PassphraseFile = Annotated[
     Path | None, typer.Option(help="Its first line is the passphrase; default: asked.", show_default=False)
 ]
+
+
+def private_key_of(path: Path, passphrase_file: Path | None) -> Ed25519PrivateKey:
+    """Read a private key; its passphrase is asked for only if it has one.
+
+    Raises:
+        KeyFileError: missing, others can read it, a wrong passphrase, or no Ed25519 key.
+    """
+    from edgefas.deploy.keys import read_private_key
+
+    return read_private_key(path, lambda: passphrase_of(path, passphrase_file))
 
 
 def passphrase_of(key: Path, file: Path | None, *, new: bool = False) -> bytes:

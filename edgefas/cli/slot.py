@@ -109,6 +109,22 @@ def roll_back(
     _say(slots, slots.change(lambda state: rollback(state, why)), json)
 
 
+@app.command("boot-check")
+def boot_check(root: Root = None, json: Json = False) -> None:
+    """A while after a boot: take back a release on trial if no service runs that could judge it.
+
+    For a timer (edgefas/deploy/systemd). While the service runs, it decides by itself, and nothing is changed here.
+    """
+    from edgefas.deploy.slots import booted
+
+    slots = _slots(root)
+    before = slots.read()
+    state = before if slots.is_served() else slots.change(booted)
+    _say(slots, state, json)
+    if state.active != before.active:
+        raise RolledBack(state.last)
+
+
 @app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def serve(
     context: typer.Context,

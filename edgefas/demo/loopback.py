@@ -80,13 +80,11 @@ def _start(sshd: str, folder: Path, name: str) -> tuple[LoopbackBoard, subproces
         "AuthorizedKeysFile": home / "authorized_keys", "PasswordAuthentication": "no", "StrictModes": "no",
         "KbdInteractiveAuthentication": "no", "PermitRootLogin": "prohibit-password", "UsePAM": "no",
         "Subsystem": "sftp internal-sftp", "MaxStartups": "100",
+        "SetEnv": f"PATH={os.environ['PATH']} EDGEFAS_TRUST={home / 'trust'}",
     }  # fmt: skip
     (home / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
     command = home / "edgefas"
-    command.write_text(
-        f"#!/bin/sh\nexport EDGEFAS_TRUST={home / 'trust'} PYTHONPATH={PACKAGE_PARENT}\n"
-        f'exec {sys.executable} -m edgefas "$@"\n'
-    )
+    command.write_text(f'#!/bin/sh\nexport PYTHONPATH={PACKAGE_PARENT}\nexec {sys.executable} -m edgefas "$@"\n')
     command.chmod(0o755)
     with (folder / "known_hosts").open("a") as known:
         known.write(f"[127.0.0.1]:{port} {(home / 'host_key.pub').read_text()}")

@@ -18,9 +18,10 @@ from edgefas.deploy.bundle import Bundle, BundleError, open_bundle
 from edgefas.deploy.inventory import Board
 from edgefas.deploy.remote import Remote, RemoteError, connected
 from edgefas.deploy.requires import Requirements, unmet
+from edgefas.deploy.toolkit import Wheels, bring_toolkit
 from edgefas.errors import EdgefasError
 
-Stage = Literal["waiting", "connect", "preflight", "upload", "install", "done"]
+Stage = Literal["waiting", "connect", "toolkit", "preflight", "upload", "install", "done"]
 Status = Literal["installed", "already", "ready", "rolled back", "failed", "not tried"]
 Report = Callable[[str, Stage, str], None]
 """Called with a board's name, its stage, and what there is to say about it."""
@@ -48,6 +49,8 @@ class Result:
     detail: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     """By stage."""
+    host_key: str = ""
+    """Fingerprint of the SSH key the board showed."""
     state: dict[str, Any] | None = None
     """Of its slots, afterwards."""
 
@@ -62,6 +65,7 @@ async def flash(
     bundle_path: Path,
     plan: Plan,
     *,
+    toolkit: Wheels | None = None,
     dry_run: bool = False,
     allow_downgrade: bool = False,
     report: Report = lambda name, stage, detail: None,
@@ -69,6 +73,7 @@ async def flash(
     """Bring a bundle to boards, canary first.
 
     Args:
+        toolkit: install edgefas from these wheels before, where it is not of them; not in a dry run.
         dry_run: connect and look, change nothing.
         allow_downgrade: see `install`.
 
@@ -85,6 +90,10 @@ async def flash(
         try:
             steps.begin("connect")
             async with connected(boards[name]) as remote:
+                result.host_key = remote.host_key
+                if toolkit is not None and not dry_run:
+                    steps.begin("toolkit")
+                    await bring_toolkit(remote, toolkit, lambda text: steps.say("toolkit", text))
                 await _flash_board(remote, bundle, bundle_path, steps, dry_run=dry_run, allow_downgrade=allow_downgrade)
         except EdgefasError as error:
             result.status, result.detail = "failed", str(error)
@@ -103,6 +112,7 @@ async def roll_back(boards: Mapping[str, Board], why: str, report: Report = lamb
         try:
             steps.begin("connect")
             async with connected(boards[name]) as remote:
+                result.host_key = remote.host_key
                 steps.begin("install")
                 root = remote.board.root
                 answer = await remote.edgefas("slot", "rollback", "--why", why, "--root", root, "--json")
@@ -193,7 +203,8 @@ async def _upload(remote: Remote, bundle: Bundle, path: Path, steps: _Steps) -> 
         steps.say("upload", f"{share:.0%}")
 
     for last in (False, True):
-        name = await remote.upload(path, bundle.sha256, said)
+        name = remote.incoming(bundle.sha256)
+        await remote.put(path, name, said)
         answer = await remote.edgefas("bundle", "verify", name, "--json")
         if answer.code == 0 and answer.json()["sha256"] == bundle.sha256:
             return name

@@ -6,10 +6,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from edgefas.deploy.inventory import Board
+from edgefas.deploy.records import RecordError, read_record
 from edgefas.deploy.remote import Remote, RemoteError, connected
+from edgefas.deploy.trust import Trust
 from edgefas.errors import EdgefasError
 
 AT_ONCE = 16
@@ -30,13 +33,14 @@ class BoardStatus:
     previous: str | None = None
     threshold: float | None = None
     signer: str | None = None
+    bundle_sha256: str | None = None
     backend: str | None = None
     engine_ms: float | None = None
     """Median of one call when the release was checked on the board."""
     last: str = ""
     """What happened to its slots last."""
     drift: str = ""
-    """How it differs from most of the fleet."""
+    """How it differs from most of the fleet, and from its record."""
 
     def as_row(self) -> dict[str, Any]:
         """For CSV and JSON."""
@@ -77,10 +81,33 @@ def with_drift(found: list[BoardStatus]) -> list[BoardStatus]:
     def drift(status: BoardStatus) -> str:
         if status.problem:
             return ""
-        parts = [f"{what} {getattr(status, what)}" for what in usual if getattr(status, what) != usual[what]]
-        return ", ".join(parts)
+        return _joined(*(f"{what} {getattr(status, what)}" for what in usual if getattr(status, what) != usual[what]))
 
     return [replace(status, drift=drift(status)) for status in found]
+
+
+def against_records(found: list[BoardStatus], folder: Path, trust: Trust) -> list[BoardStatus]:
+    """Say where a board has another bundle in service than its signed record, or no record that counts."""
+
+    def compared(status: BoardStatus) -> BoardStatus:
+        if status.problem:
+            return status
+        try:
+            record = read_record(folder, status.name, trust)
+        except RecordError as error:
+            return replace(status, drift=_joined(status.drift, str(error)))
+        if record is None:
+            return replace(status, drift=_joined(status.drift, "no record"))
+        if record.bundle_sha256 == status.bundle_sha256:
+            return status
+        then = f"{record.release or 'nothing'} on {record.recorded_at[:10]}"
+        return replace(status, drift=_joined(status.drift, f"recorded: {then}"))
+
+    return [compared(status) for status in found]
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
 
 
 async def _ask(remote: Remote, name: str) -> BoardStatus:
@@ -108,6 +135,7 @@ async def _ask(remote: Remote, name: str) -> BoardStatus:
         previous=_named(fallback),
         threshold=threshold,
         signer=active and active["signer"],
+        bundle_sha256=active and active["bundle_sha256"],
         backend=active and active["backend"],
         engine_ms=active and active["median_ms"],
         last=state["last"],

@@ -1,4 +1,4 @@
-"""One board over SSH: its `edgefas` command, and files into its folder. Nothing else of it is used."""
+"""One board over SSH: commands, its `edgefas` above all, and files into its folders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from edgefas.deploy.inventory import Board
@@ -61,18 +61,26 @@ class Remote:
         Raises:
             RemoteError: the command is not there, or the connection was lost.
         """
+        answer = await self.run(self.board.edgefas, *words)
+        if answer.code in (126, 127):
+            raise RemoteError(
+                f"{_place(self.board)} has no {self.board.edgefas} ({answer.error[-200:]}); bring it with --toolkit "
+                "WHEELS, or say where it is: edgefas: PATH in the inventory"
+            )
+        return answer
+
+    async def run(self, *words: str) -> Answer:
+        """Run a command there.
+
+        Raises:
+            RemoteError: the connection was lost.
+        """
         # SSH hands a text to the shell of the user; every word is quoted, and names were restricted before.
-        command = shlex.join([self.board.edgefas, *words])
         with _told(self.board):
-            done = await self.connection.run(command, check=False, encoding="utf-8", errors="replace")
+            done = await self.connection.run(shlex.join(words), check=False, encoding="utf-8", errors="replace")
         out, err = str(done.stdout or ""), str(done.stderr or "")
         if done.returncode is None or done.returncode < 0:
-            raise RemoteError(f"{_place(self.board)}: the connection was lost while it ran edgefas {words[0]}")
-        if done.returncode in (126, 127):
-            raise RemoteError(
-                f"{_place(self.board)} has no {self.board.edgefas} ({err.strip()[-200:]}); install edgefas there, or "
-                "say where it is: edgefas: PATH in the inventory"
-            )
+            raise RemoteError(f"{_place(self.board)}: the connection was lost while it ran {shlex.join(words[:3])}")
         return Answer(int(done.returncode), out, err.rpartition("error: ")[2].strip()[-1000:])
 
     async def free_bytes(self) -> int:
@@ -83,19 +91,43 @@ class Remote:
                 found = await sftp.statvfs(self.board.root)
                 return int(found.bavail) * int(found.frsize)
 
-    async def upload(self, path: Path, sha256: str, report: Callable[[float], None]) -> str:
-        """Put a file there under its hash and give its name; what an earlier try has sent is not sent again.
+    async def put(self, path: Path, name: str, report: Callable[[float], None] = lambda share: None) -> None:
+        """Put a file there, under a name that holds its hash: what an earlier try has sent is not sent again.
 
-        A part that went wrong is found by the signature, later; `discard` removes it.
+        Whoever uses it checks what arrived; `discard` removes a file that went wrong.
         """
-        name = self.incoming(sha256)
         with _told(self.board):
             async with self.connection.start_sftp_client() as sftp:
                 if not await sftp.exists(name):
+                    await sftp.makedirs(str(PurePosixPath(name).parent), exist_ok=True)
                     await _send(sftp, path, f"{name}.part", report)
                     await sftp.posix_rename(f"{name}.part", name)
         report(1.0)
-        return name
+
+    async def write(self, data: bytes, name: str) -> None:
+        """Put a small file there, whole or not at all."""
+        with _told(self.board):
+            async with self.connection.start_sftp_client() as sftp:
+                async with sftp.open(f"{name}.part", "wb") as target:
+                    await target.write(data)
+                    await target.fsync()
+                await sftp.posix_rename(f"{name}.part", name)
+
+    async def link(self, target: str, name: str) -> None:
+        """Make `name` a link to `target`, in one step; its folder is made if need be."""
+        with _told(self.board):
+            async with self.connection.start_sftp_client() as sftp:
+                await sftp.makedirs(str(PurePosixPath(name).parent), exist_ok=True)
+                if await sftp.islink(f"{name}.new"):
+                    await sftp.remove(f"{name}.new")
+                await sftp.symlink(target, f"{name}.new")
+                await sftp.posix_rename(f"{name}.new", name)
+
+    async def link_target(self, name: str) -> str | None:
+        """Where a link leads; None: it is none."""
+        with _told(self.board):
+            async with self.connection.start_sftp_client() as sftp:
+                return str(await sftp.readlink(name)) if await sftp.islink(name) else None
 
     async def discard(self, sha256: str) -> None:
         """Remove an uploaded file."""
@@ -103,6 +135,12 @@ class Remote:
             async with self.connection.start_sftp_client() as sftp:
                 if await sftp.exists(self.incoming(sha256)):
                     await sftp.remove(self.incoming(sha256))
+
+    @property
+    def host_key(self) -> str:
+        """Fingerprint of the key it showed."""
+        key = self.connection.get_server_host_key()
+        return "" if key is None else str(key.get_fingerprint())
 
     def incoming(self, sha256: str) -> str:
         """Where an upload of this hash lies."""

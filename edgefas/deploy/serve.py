@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 
 from edgefas.contracts import ContractError
 from edgefas.deploy.health import Health, Window
-from edgefas.deploy.slots import Release, SlotError, Slots, State, commit, rollback, started
+from edgefas.deploy.slots import Release, Slots, State, commit, rollback, started
+from edgefas.errors import EdgefasError
 from edgefas.live.line import DecisionLine
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Service:
         self._crashes = 0
         self._trial_begun_s: float | None = None
         self._not_before_s = 0.0
+        self._said = ""
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Serve until `stopped`.
@@ -170,9 +172,12 @@ class Service:
             return step(now) if now.on_trial and now.active == state.active else now
 
         try:
-            log.warning("%s", self._slots.change(if_the_same).last)
-        except SlotError as error:
-            log.error("%s", error)
+            text = self._slots.change(if_the_same).last
+        except EdgefasError as error:  # nothing to go back to, or the disk takes no more: asked again at the next tick
+            text = str(error)
+        if text != self._said:
+            log.warning("%s", text)
+            self._said = text
 
 
 def _read_lines(run: _Run) -> None:

@@ -17,6 +17,7 @@ import fcntl
 import os
 import pwd
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -133,6 +134,11 @@ def started(state: State) -> State:
     return state.model_copy(update={"starts": state.starts + 1})
 
 
+def booted(state: State) -> State:
+    """A while after a boot, and no service runs: who would judge the release on trial? It goes back."""
+    return rollback(state, "no service was running a while after the boot") if state.on_trial else state
+
+
 @dataclass(frozen=True)
 class Slots:
     """The folder of a board's slots."""
@@ -159,7 +165,7 @@ class Slots:
 
     def change(self, step: Callable[[State], State]) -> State:
         """Replace the state by what `step` makes of it; nobody else changes it meanwhile."""
-        with self._locked("state.lock", wait=True):
+        with self._locked("state.lock", wait_s=60.0, busy="another command is changing the state"):
             state = self.read()
             changed = step(state)
             if changed != state:
@@ -173,7 +179,7 @@ class Slots:
         Raises:
             SlotError: another one is running.
         """
-        with self._locked("install.lock", wait=False, busy="another installation is running on this board"):
+        with self._locked("install.lock", busy="another installation is running on this board"):
             yield
 
     @contextmanager
@@ -183,13 +189,13 @@ class Slots:
         Raises:
             SlotError: another one is running.
         """
-        with self._locked("service.lock", wait=False, busy="the service is running already"):
+        with self._locked("service.lock", wait_s=1.0, busy="the service is running already"):  # `is_served` looks in
             yield
 
     def is_served(self) -> bool:
         """Whether a service is running, and so decides about a trial."""
         try:
-            with self.serving():
+            with self._locked("service.lock", busy="the service is running already"):
                 return False
         except SlotError:
             return True
@@ -233,7 +239,7 @@ class Slots:
         return self.root / "state.json"
 
     @contextmanager
-    def _locked(self, name: str, *, wait: bool, busy: str = "") -> Iterator[None]:
+    def _locked(self, name: str, *, busy: str, wait_s: float = 0.0) -> Iterator[None]:
         """Held by this process until the block ends, or the process does, however it ends."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -244,12 +250,24 @@ class Slots:
                 f"cannot write in {self.root}: {error.strerror}; choose another folder with --root, or try sudo"
             ) from None
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if not _lock_within(handle, wait_s):
+                raise SlotError(f"{busy} ({self.root / name} is locked)")
             yield
-        except BlockingIOError:
-            raise SlotError(f"{busy} ({self.root / name} is locked)") from None
         finally:
             os.close(handle)
+
+
+def _lock_within(handle: int, seconds: float) -> bool:
+    deadline_s = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def _refuse_root_for_others(root: Path) -> None:

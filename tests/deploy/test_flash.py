@@ -21,7 +21,7 @@ from edgefas.deploy.flash import Plan, Result, flash, in_batches, roll_back
 from edgefas.deploy.health import Window
 from edgefas.deploy.keys import public_path_of
 from edgefas.deploy.serve import Service
-from edgefas.deploy.slots import Slots, commit
+from edgefas.deploy.slots import Slots, commit, rollback
 from edgefas.deploy.trust import trust_key
 from tests.conftest import Run
 from tests.deploy.releases import Office, open_office
@@ -36,7 +36,8 @@ def has_sshd() -> bool:
         return False
 
 
-pytestmark = pytest.mark.skipif(not has_sshd(), reason="needs sshd: apt install openssh-server")
+needs_sshd = pytest.mark.skipif(not has_sshd(), reason="needs sshd: apt install openssh-server")
+pytestmark = needs_sshd
 Boards = dict[str, LoopbackBoard]
 QUICK = Window(seconds=0.6, deadline_s=3.0, max_silence_s=0.4)
 
@@ -203,6 +204,26 @@ def test_a_part_that_is_not_ours_is_sent_again_whole(boards: Boards, office: Off
     assert done.status == "installed", done.detail
 
 
+def test_two_flashes_at_once(boards: Boards, office: Office) -> None:
+    one = {"door-1": boards["door-1"].board}
+    bundle = office.release(1, card=bytes(1_000_000))
+
+    async def both() -> list[Result]:
+        first, second = await asyncio.gather(flash(one, bundle, Plan()), flash(one, bundle, Plan()))
+        return first + second
+
+    done = asyncio.run(both())
+    assert "installed" in {result.status for result in done}
+    for result in done:
+        if result.status == "failed":  # the other one was quicker at the lock, or took the upload away
+            assert "another installation" in result.detail or "incoming" in result.detail, result.detail
+    state = boards["door-1"].slots.read()
+    assert state.active is not None
+    assert state.active.number == 1
+    (again,) = put({"door-1": boards["door-1"]}, bundle)
+    assert again.status in ("already", "installed"), again.detail
+
+
 def test_from_the_command_line(boards: Boards, office: Office, tmp_path: Path, run: Run) -> None:
     inventory = tmp_path / "fleet.yaml"
     fields = {name: json.loads(board.board.to_json()) for name, board in boards.items()}
@@ -212,11 +233,21 @@ def test_from_the_command_line(boards: Boards, office: Office, tmp_path: Path, r
     assert [board["status"] for board in json.loads(out)["boards"]] == ["installed", "installed"]
     assert "door-1: upload" in err
     assert "still on trial" in err
+    records = ("--records", tmp_path / "records", "--record-key", office.key)
+    code, _, err = run("flash", "--inventory", inventory, "--bundle", office.release(1), *records)
+    assert code == 0, err
+    status = ("fleet", "status", "--inventory", inventory, "--records", tmp_path / "records")
+    assert run(*status)[0] == 0
+    boards["door-2"].slots.change(lambda state: rollback(state, "by somebody"))
+    code, out, _ = run(*status, "--json")
+    assert code == 3
+    assert "recorded: door 1" in json.loads(out)["boards"][1]["drift"]
     code, out, err = run("deploy", "door-2", "--inventory", inventory, "--bundle", office.release(2, off_by=1))
     assert code == 1
-    assert "on trial" in err
+    assert "golden frame" in err
     assert run("flash", "door-3", "--inventory", inventory, "--bundle", office.release(2))[0] == 2
     assert run("flash", "--bundle", office.release(2))[0] == 2
+    assert run("flash", "x", "--bundle", office.release(2), "--records", tmp_path)[0] == 2
     assert run("flash", "x", "--bundle", office.release(2), "--rollback")[0] == 2
 
 
