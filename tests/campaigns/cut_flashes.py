@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -71,7 +72,7 @@ def run_campaign(first: int, count: int) -> Iterator[Outcome]:
 
 
 def _bytes_of_a_whole_flash(folder: Path, board: LoopbackBoard, old: Path, new: Path) -> int:
-    fresh = _fresh(folder, board, "whole", old)
+    fresh = fresh_board(folder, board, "whole", old)
     with SlowLink(board.board.port) as link:
         result = _flash(folder, fresh, link, new)
         if result.status != "installed":
@@ -80,26 +81,29 @@ def _bytes_of_a_whole_flash(folder: Path, board: LoopbackBoard, old: Path, new: 
 
 
 def _run_case(case: int, cut_at: int, folder: Path, board: LoopbackBoard, old: Path, new: Path) -> Outcome:
-    fresh = _fresh(folder, board, f"case-{case}", old)
+    fresh = fresh_board(folder, board, f"case-{case}", old)
     with SlowLink(board.board.port, cut_at=cut_at) as link:
         first = _flash(folder, fresh, link, new)
-        _wait_for_the_board(fresh.slots)
-        problem = _problem(fresh.slots)
+        wait_for_the_board(fresh.slots)
+        problem = problem_of(fresh.slots)
         link.cut_at, before = None, link.sent
-        _end_trial(fresh.slots)
+        end_trial(fresh.slots)
         second = _flash(folder, fresh, link, new)
         if second.status != "installed":
             problem = problem or f"the second flash is {second.status}: {second.detail}"
-        problem = problem or _problem(fresh.slots)
+        problem = problem or problem_of(fresh.slots)
         return Outcome(case, cut_at, first.status, link.sent - before, problem)
 
 
-def _fresh(folder: Path, board: LoopbackBoard, name: str, old: Path) -> LoopbackBoard:
+def fresh_board(folder: Path, board: LoopbackBoard, name: str, old: Path) -> LoopbackBoard:
     """The board with a root of its own, where release 1 is good."""
+    prepared = Slots(folder / "prepared")
+    if not prepared.root.exists():
+        install(old, prepared)
+        prepared.change(commit)
     root = folder / "roots" / name
+    shutil.copytree(prepared.root, root)
     slots = Slots(root)
-    install(old, slots)
-    slots.change(commit)
     return LoopbackBoard(board.board.model_copy(update={"root": str(root)}), slots, board.trust)
 
 
@@ -111,7 +115,7 @@ def _flash(folder: Path, board: LoopbackBoard, link: SlowLink, bundle: Path) -> 
     return asyncio.run(flash({"door": through}, bundle, Plan()))[0]
 
 
-def _wait_for_the_board(slots: Slots) -> None:
+def wait_for_the_board(slots: Slots) -> None:
     """An installation whose controller is gone goes on until it has something to say, or to its end."""
     for _ in range(300):
         with contextlib.suppress(SlotError), slots.installing():
@@ -119,12 +123,12 @@ def _wait_for_the_board(slots: Slots) -> None:
         time.sleep(0.1)
 
 
-def _end_trial(slots: Slots) -> None:
+def end_trial(slots: Slots) -> None:
     """As the service of a board whose controller is gone would, in the case that costs most: back to the old one."""
     slots.change(lambda state: rollback(state, "the link was cut") if state.on_trial else state)
 
 
-def _problem(slots: Slots) -> str | None:
+def problem_of(slots: Slots) -> str | None:
     state = slots.read()
     good = state.fallback if state.on_trial else state.active
     if good is None or good.number != 1:

@@ -10,6 +10,7 @@ boards take turns: an empty one, one with a release in service, and one with a f
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -76,9 +77,13 @@ def run_case(case: int, bundles: list[Path], root: Path, trust: Path) -> Outcome
     slots, before = Slots(root), os.environ.get(FOLDER_VARIABLE)
     os.environ[FOLDER_VARIABLE] = str(trust)
     try:
-        for bundle in bundles[:board]:
-            install(bundle, slots)
-            slots.change(commit)
+        prepared = Slots(root.with_name(f"prepared-{board}"))
+        if not prepared.root.exists():
+            prepared.root.mkdir()
+            for bundle in bundles[:board]:
+                install(bundle, prepared)
+                prepared.change(commit)
+        shutil.copytree(prepared.root, root)
         command = [sys.executable, "-c", KILLER, str(step), str(bundles[board])]
         env = {**os.environ, "EDGEFAS_ROOT": str(root)}
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
