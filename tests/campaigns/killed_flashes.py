@@ -40,7 +40,7 @@ BEYOND = 1.1
 
 @dataclass(frozen=True)
 class Outcome:
-    """One case; `stage` is the last one that the controller spoke of."""
+    """One case; `stage` is the last that the controller spoke of before."""
 
     case: int
     victim: Literal["controller", "board"]
@@ -78,7 +78,7 @@ def _run_case(case: int, at_s: float, folder: Path, board: LoopbackBoard, new: P
     else:
         _kill_all_of(folder / "door" / "pid")
     said = first.communicate(timeout=120)[1]
-    stage = said.strip().splitlines()[-1].partition(": ")[2].split(" ")[0] if said.strip() else ""
+    stages = [line.split(" ")[1] for line in said.splitlines() if line.startswith("door: ")]
     wait_for_the_board(board.slots)
     problem = problem_of(board.slots)
     end_trial(board.slots)
@@ -86,7 +86,12 @@ def _run_case(case: int, at_s: float, folder: Path, board: LoopbackBoard, new: P
     if status != "installed":
         problem = problem or f"the second flash is {status}: {detail}"
     problem = problem or problem_of(board.slots)
-    return Outcome(case, "controller" if case % 2 == 0 else "board", round(at_s, 2), stage, problem)
+    return Outcome(case, "controller" if case % 2 == 0 else "board", round(at_s, 2), _stage_of_death(stages), problem)
+
+
+def _stage_of_death(stages: list[str]) -> str:
+    """The last one that is work; what a controller says when its board has died is not."""
+    return next((stage for stage in reversed(stages) if stage != "failed"), "before the first word")
 
 
 def _flash(folder: Path, board: LoopbackBoard, bundle: Path) -> subprocess.Popen[str]:
@@ -123,7 +128,7 @@ def main(
     """Run the campaign; exits 1 if a case failed."""
     outcomes = list(track(run_campaign(first, count), "kills", count))
     failed = [vars(outcome) for outcome in outcomes if outcome.problem]
-    stages = dict(Counter(f"{outcome.victim}, {outcome.stage or 'before the first word'}" for outcome in outcomes))
+    stages = dict(Counter(f"{outcome.victim}: {outcome.stage}" for outcome in outcomes))
     finish("killed_flashes", out, failed, cases=count, killed_in=stages)
 
 
