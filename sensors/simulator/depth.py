@@ -10,7 +10,7 @@ import numpy as np
 from edgefas.sensors.frame import U8, U16, Calibration
 from edgefas.sensors.simulator.episode import Episode
 from edgefas.sensors.simulator.grain import grain
-from edgefas.sensors.simulator.rig import DEPTH_SCALE_M, F32
+from edgefas.sensors.simulator.rig import DEPTH_SCALE_M, F32, LAYOUTS
 
 _STATIC_SHARE = 0.6
 """Of the noise variance that stays as long as the scene does: 50-70 % [M]."""
@@ -82,7 +82,7 @@ def measure(
     z = fb / np.maximum(disparity, 0.05)
     y, x = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None], np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
     z = z * (1 + errors.bias) + errors.saddle_mm * 1e-6 * (x**2 - y**2) * z**2
-    z[lost | (z > 10_000) | (z < 170)] = 0  # nearest: 126 disparities
+    z[lost | (z > 10_000) | (z < LAYOUTS[episode.rig].nearest_mm)] = 0
     return np.asarray(np.rint(z / (1000 * DEPTH_SCALE_M)), np.uint16)
 
 

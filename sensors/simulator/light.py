@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edgefas.sensors.simulator.episode import Episode
-from edgefas.sensors.simulator.rig import F32, F64, PROJECTOR_X_MM, View
+from edgefas.sensors.simulator.rig import F32, F64, LAYOUTS, View
 from edgefas.sensors.simulator.surface import Surface
 
 FRESNEL = 0.028
@@ -133,7 +133,7 @@ def projected(episode: Episode, z_mm: F32, facing: F32, view: View, gain: float)
     k = view.intrinsics
     sheet = _dots(episode.site)
     x, y = np.meshgrid(np.arange(k.width_px, dtype=np.float32), np.arange(k.height_px, dtype=np.float32))
-    u = (x - k.fx_px * PROJECTOR_X_MM / z_mm - k.ppx_px) * 2 + sheet.shape[1] / 2
+    u = (x - k.fx_px * LAYOUTS[episode.rig].projector_x_mm / z_mm - k.ppx_px) * 2 + sheet.shape[1] / 2
     v = (y - k.ppy_px) * 2 + sheet.shape[0] / 2
     pattern = cv2.remap(sheet, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR)
     return np.asarray(pattern * facing * (PROJECTOR_W_M2 * gain) * (600.0 / z_mm) ** 2, np.float32)

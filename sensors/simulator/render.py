@@ -25,7 +25,7 @@ def render(episode: Episode, index: int) -> Frame:
 
     Lit and unlit infrared are given as if taken at once, with one exposure, as interleaved frames share it.
     """
-    scene, camera = build(episode), calibration(episode.site)
+    scene, camera = build(episode), calibration(episode.site, episode.rig)
     unit = np.random.default_rng([111, episode.site])
     noise, ir_target, color_target = (float(unit.uniform(*r)) for r in ((0.9, 1.3), (0.30, 0.38), (0.24, 0.30)))
     rng = np.random.default_rng([112, episode.seed, episode.subject, index])
@@ -75,13 +75,14 @@ def _room(episode: Episode, layers: Layers) -> Seen:
 
 
 def _view(episode: Episode, layers: Layers) -> View:
-    return color_view(episode.site) if layers is Layers.COLOR else infrared_view(episode.site)
+    of = color_view if layers is Layers.COLOR else infrared_view
+    return of(episode.site, episode.rig)
 
 
 def _projector_light(episode: Episode, scene: Scene, z_mm: F32, nir: F32, facing: F32, inside: F32) -> F32:
     """The dots as the left imager sees them, W/m2 in 550 nm terms: partly blurred inside the skin."""
     duty = float(np.random.default_rng([113, episode.seed]).uniform(0.8, 2.0))  # of pulses in the exposure: unpublished
-    view = infrared_view(episode.site)
+    view = infrared_view(episode.site, episode.rig)
     dots = projected(episode, z_mm, facing, view, duty)
     spread = scatter(dots, inside, episode.distance_mm, view.intrinsics.fx_px, scene.scatter_spread)
     return np.asarray(nir * spread + 0.5 * FRESNEL * dots, np.float32)

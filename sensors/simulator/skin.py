@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgefas.sensors.simulator.head import Plan, eye_inside, lid_edges, mouth_shape
+from edgefas.sensors.simulator.head import Plan, eye_inside, lid_edges, mouth_gap, mouth_shape
 from edgefas.sensors.simulator.identity import Identity
 from edgefas.sensors.simulator.rig import F32
 
@@ -86,6 +86,10 @@ def _lips(who: Identity, p: Plan, albedo: F32, finish: F32) -> None:
     seam = 0.62 * np.exp(-0.5 * (line / 0.75) ** 2) * np.clip((half + 1.5 - np.abs(p.x_mm)) / 3, 0, 1)
     albedo *= 1 - seam[..., None] * np.array([0.85, 1, 1, 0.55], np.float32)
     finish[..., 0] += 0.8 * inside * (line > 0)
+    if who.mouth_open:
+        teeth = np.clip(1 - (upper / 4.0 - 1.6) ** 2, 0, 1)[..., None] * np.array([0.45, 0.42, 0.36, 0.40], np.float32)
+        cavity = np.array([0.05, 0.02, 0.02, 0.12], np.float32) + teeth
+        _blend(albedo, mouth_gap(who, p), cavity.astype(np.float32))
     # the nostrils are holes: little light comes back out of them
     wide = who.nose_breadth / 36.0
     hole = np.exp(-((((np.abs(p.x_mm) - 6.8 * wide) / (3.4 * wide)) ** 2 + ((p.y_mm - 48.3) / 1.5) ** 2) ** 1.5))

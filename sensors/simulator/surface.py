@@ -38,6 +38,14 @@ class Surface:
     depth_holes: F32 | None = None
     """(h, w) 0-1: chance that stereo matching finds nothing."""
 
+    def grid_mm(self) -> tuple[F32, F32]:
+        """x and y of every point, (h, w) each."""
+        h, w = self.height_mm.shape
+        x = self.x0_mm + (np.arange(w) + 0.5) * self.step_mm
+        y = self.y0_mm + (np.arange(h) + 0.5) * self.step_mm
+        grid_x, grid_y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+        return grid_x, grid_y
+
     def resized(self, step_mm: float) -> Surface:
         """The same object on a coarser grid: texture finer than the camera's pixels would only alias."""
         h, w = self.height_mm.shape

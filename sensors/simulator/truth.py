@@ -22,7 +22,7 @@ def true_face(episode: Episode, index: int) -> FaceBox | None:
     x0, y0, x1, y1 = build(episode).face_mm
     place = pose(episode, index)
     corners = np.array([[x, y, 0.0] for x in (x0, x1) for y in (y0, y1)])
-    pixels = infrared_view(episode.site).project(corners @ place.rotation.T + place.position_mm)
+    pixels = infrared_view(episode.site, episode.rig).project(corners @ place.rotation.T + place.position_mm)
     (left, top), (right, bottom) = pixels.min(0), pixels.max(0)
     return FaceBox(
         x_px=float(left),
