@@ -44,7 +44,14 @@ def stereo_errors(episode: Episode) -> StereoErrors:
 
 
 def measure(
-    z_mm: F32, holes: F32, facing: F32, ir_lit: U8, episode: Episode, index: int, calibration: Calibration
+    z_mm: F32,
+    holes: F32,
+    facing: F32,
+    ir_lit: U8,
+    episode: Episode,
+    index: int,
+    calibration: Calibration,
+    window_px: tuple[int, int, int, int],
 ) -> U16:
     """Depth (h, w) in units of `DEPTH_SCALE_M` from what the left imager truly sees; 0 is no return.
 
@@ -56,6 +63,7 @@ def measure(
         episode: draws the errors.
         index: frame, for the part of the noise that changes.
         calibration: of the camera.
+        window_px: what it reads out of its 640x480.
     """
     errors = stereo_errors(episode)
     fb = calibration.depth.fx_px * calibration.baseline_mm
@@ -77,13 +85,21 @@ def measure(
     )
     lost = luck < _quantile(share)
     lost |= _occluded(disparity)
-    lost |= np.arange(shape[1])[None] < disparity  # its match lies outside the right picture
+    x0, y0, x1, y1 = window_px
+    lost |= np.arange(x0, x1)[None] < disparity  # its match lies outside the right picture
     disparity = np.rint(disparity * 32) / 32
     z = fb / np.maximum(disparity, 0.05)
-    y, x = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None], np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
+    y, x = (
+        np.linspace(-1, 1, 480, dtype=np.float32)[y0:y1, None],
+        np.linspace(-1, 1, 640, dtype=np.float32)[None, x0:x1],
+    )
     z = z * (1 + errors.bias) + errors.saddle_mm * 1e-6 * (x**2 - y**2) * z**2
     z[lost | (z > 10_000) | (z < LAYOUTS[episode.rig].nearest_mm)] = 0
     return np.asarray(np.rint(z / (1000 * DEPTH_SCALE_M)), np.uint16)
+
+
+def _ramp(length_px: int) -> F32:
+    return np.linspace(-1, 1, length_px, dtype=np.float32)
 
 
 def _matched(disparity: F32) -> F32:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -82,13 +82,33 @@ def calibration(site: int, rig: Rig = "d435") -> Calibration:
     )
 
 
-def infrared_view(site: int, rig: Rig = "d435") -> View:
+@dataclass(frozen=True)
+class Window:
+    """What alone is read out, (x0, y0, x1, y1) on the depth and on the colour grid; a frame is then a smaller one."""
+
+    depth_px: tuple[int, int, int, int]
+    color_px: tuple[int, int, int, int]
+
+
+WHOLE = Window((0, 0, 640, 480), (0, 0, 640, 480))
+
+
+def read_out(whole: Calibration, window: Window) -> Calibration:
+    """The calibration of a camera that reads out a window."""
+    return replace(whole, depth=_cut(whole.depth, window.depth_px), color=_cut(whole.color, window.color_px))
+
+
+def _cut(k: Intrinsics, box: tuple[int, int, int, int]) -> Intrinsics:
+    x0, y0, x1, y1 = box
+    return replace(k, width_px=x1 - x0, height_px=y1 - y0, ppx_px=k.ppx_px - x0, ppy_px=k.ppy_px - y0)
+
+
+def infrared_view(c: Calibration) -> View:
     """The left imager, which is also the depth camera."""
-    return View(calibration(site, rig).depth, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), (0.0, 0.0, 0.0))
+    return View(c.depth, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), (0.0, 0.0, 0.0))
 
 
-def color_view(site: int, rig: Rig = "d435") -> View:
+def color_view(c: Calibration) -> View:
     """The colour camera."""
-    c = calibration(site, rig)
     r = c.depth_to_color.rotation
     return View(c.color, (r[0:3], r[3:6], r[6:9]), c.depth_to_color.translation_mm)  # type: ignore[arg-type]
