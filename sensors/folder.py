@@ -107,6 +107,12 @@ class FolderSource(CameraSource):
         self._delivered += 1
         return frame
 
+    def pictures(self) -> list[dict[StreamName, Path]]:
+        """The files of each frame, in order, of the streams it has; for who wants the files rather than frames."""
+        return [
+            {name: files[number] for name, files in self._files.items() if number in files} for number in self._numbers
+        ]
+
     def stats(self) -> SourceStats:
         """See `CameraSource.stats`."""
         return SourceStats(delivered=self._delivered)

@@ -20,6 +20,7 @@ from edgefas.cli import (
     calibrate,
     collect,
     compare,
+    data,
     doctor,
     export,
     flash,
@@ -61,7 +62,7 @@ for command in (
     # Command files import what is heavy inside the function, so that --help needs no extra and is quick.
     app.command(command.__name__.rsplit(".", 1)[-1])(command.command)
 app.command("deploy", hidden=True)(flash.command)
-for group in (bundle, fleet, keys, slot):
+for group in (bundle, data, fleet, keys, slot):
     app.add_typer(group.app, name=group.__name__.rsplit(".", 1)[-1])
 
 
