@@ -21,6 +21,7 @@ from edgefas.cli import (
     collect,
     compare,
     doctor,
+    evaluate,
     export,
     flash,
     fleet,
@@ -44,6 +45,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 for command in (
     models,
     train,
+    evaluate,
     export,
     collect,
     quantize,
