@@ -26,7 +26,6 @@ from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.latency import Subject, measure
 from edgefas.benchmarks.subjects import random_inputs
 from edgefas.calibration.compare import compare_scores
-from edgefas.calibration.intervals import Share, wilson
 from edgefas.cli.console import errors
 from edgefas.cli.train import report_to, training_progress
 from edgefas.contracts import Label
@@ -34,11 +33,12 @@ from edgefas.engines.export import export_onnx
 from edgefas.engines.precision import PRECISIONS, TENSORRT_FOLDER, file_name
 from edgefas.engines.quantize import SCALES_FILE, quantize
 from edgefas.engines.runtime import Engine, load_engine
+from edgefas.evaluation.intervals import Share, wilson
+from edgefas.evaluation.metrics import equal_error_threshold
 from edgefas.files import write_atomically
 from edgefas.models.weights import load_checkpoint
 from edgefas.training.calibration_set import F32, score_with, write_calibration_set
 from edgefas.training.loop import CHECKPOINT, HISTORY, train
-from edgefas.training.metrics import equal_error_threshold
 from edgefas.training.recipe import Recipe, load_recipe
 from edgefas.training.simulated import Samples, samples_for
 

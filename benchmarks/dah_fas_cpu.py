@@ -26,10 +26,10 @@ from edgefas.cli.train import report_to, training_progress
 from edgefas.engines.export import export_onnx
 from edgefas.engines.quantize import quantize
 from edgefas.engines.runtime import Engine, load_engine
+from edgefas.evaluation.metrics import equal_error_threshold, error_rates
 from edgefas.files import write_atomically
 from edgefas.models.weights import load_checkpoint
 from edgefas.training.calibration_set import score_with, write_calibration_set
-from edgefas.training.metrics import equal_error_threshold, error_rates
 from edgefas.training.recipe import load_recipe
 from edgefas.training.simulated import Samples, samples_for
 

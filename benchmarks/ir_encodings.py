@@ -29,15 +29,15 @@ from rich.progress import track
 from torch import nn
 
 from edgefas.benchmarks.environment import environment
-from edgefas.calibration.intervals import Share, wilson
 from edgefas.cli.console import errors
 from edgefas.contracts import InputSpec, IREncoding, Label, Modality
+from edgefas.evaluation.intervals import Share, wilson
+from edgefas.evaluation.metrics import equal_error_threshold
 from edgefas.files import write_atomically
 from edgefas.models.registry import create_model, default_input_spec
 from edgefas.sensors.simulator import SIMULATOR_VERSION
 from edgefas.sensors.simulator.episode import Episode
 from edgefas.training.augment import augment
-from edgefas.training.metrics import equal_error_threshold
 from edgefas.training.recipe import Augmentation, SimulatedData, SimulatedSplit, load_recipe
 from edgefas.training.simulated import Samples, encode, plan, samples_for
 

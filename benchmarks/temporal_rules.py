@@ -27,11 +27,11 @@ from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.temporal_episodes import calibration_episodes, test_episodes
 from edgefas.benchmarks.temporal_plot import Curve, Panel, plot
 from edgefas.calibration.episodes import ScoredEpisode
-from edgefas.calibration.intervals import Share, wilson
 from edgefas.calibration.policy import fit_policy, play
 from edgefas.cli.console import errors
 from edgefas.cli.train import report_to, training_progress
 from edgefas.contracts import Label, Policy, SprtRule, TemporalRule
+from edgefas.evaluation.intervals import Share, wilson
 from edgefas.files import write_atomically
 
 NOISE, NOISE_MS, DRAWS = 3.0, 200.0, 10

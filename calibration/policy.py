@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgefas.calibration.episodes import ScoredEpisode
-from edgefas.calibration.intervals import Share, wilson
 from edgefas.calibration.scores import (
     MAX_CORRELATION_MS,
     MIN_EPISODES,
@@ -18,6 +17,7 @@ from edgefas.calibration.scores import (
     require_classes,
 )
 from edgefas.contracts import Decision, Label, Policy, Reason, ScoreCalibration, SprtRule, Verdict
+from edgefas.evaluation.intervals import Share, wilson
 from edgefas.live.temporal import Memory, advance
 
 FOLDS = 10

@@ -16,6 +16,7 @@ import numpy as np
 
 from edgefas.calibration.episodes import F64, ScoreCalibrationError, ScoredEpisode
 from edgefas.contracts import Label
+from edgefas.evaluation.presentations import cuts
 
 MIN_EPISODES = 4
 """Of each class; fewer say nothing of how recordings differ."""
@@ -128,14 +129,13 @@ def fit_threshold(episodes: Sequence[ScoredEpisode], max_apcer: float, max_bpcer
     of one frame what only many can give would silence those in between.
     """
     scores, alive, weight = _frames(episodes)
-    levels = np.unique(scores)
-    cuts = np.concatenate([levels[:1] - 1, (levels[1:] + levels[:-1]) / 2, levels[-1:] + 1])
-    apcer = np.array([weight[~alive & (scores >= cut)].sum() for cut in cuts]).round(12)
-    bpcer = np.array([weight[alive & (scores < cut)].sum() for cut in cuts]).round(12)
+    tried = cuts(scores)
+    apcer = np.array([weight[~alive & (scores >= cut)].sum() for cut in tried]).round(12)
+    bpcer = np.array([weight[alive & (scores < cut)].sum() for cut in tried]).round(12)
     both = (apcer <= max_apcer) & (bpcer <= max_bpcer)
     # lexsort: by the last key first
     order = np.lexsort((apcer, bpcer, ~both) if both.any() else (apcer, np.maximum(apcer, bpcer)))
-    return float(cuts[order[0]])
+    return float(tried[order[0]])
 
 
 def _frames(episodes: Sequence[ScoredEpisode]) -> tuple[F64, np.ndarray[tuple[int], np.dtype[np.bool_]], F64]:

@@ -13,9 +13,9 @@ from edgefas.contracts import Label
 from edgefas.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgefas.calibration.intervals import Share
     from edgefas.calibration.policy import FrameErrors, Reached
     from edgefas.contracts import Policy
+    from edgefas.evaluation.intervals import Share
 
 FORMS = "FILE.db3, FILE.bag, dir:PATH or simulated:OPTIONS; repeatable."
 

@@ -22,6 +22,7 @@ from edgefas.cli import (
     compare,
     data,
     doctor,
+    evaluate,
     export,
     flash,
     fleet,
@@ -45,6 +46,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 for command in (
     models,
     train,
+    evaluate,
     export,
     collect,
     quantize,

@@ -27,12 +27,12 @@ from edgefas.engines.export import export_onnx
 from edgefas.engines.quantize import QuantizeReport, quantize
 from edgefas.engines.runtime import Engine, load_engine
 from edgefas.errors import EdgefasError
+from edgefas.evaluation.metrics import ErrorRates, equal_error_threshold, error_rates
 from edgefas.files import write_atomically
 from edgefas.live.model import DEMO_BUNDLE
 from edgefas.models.weights import load_checkpoint
 from edgefas.training.calibration_set import inputs_of, score_with, spread, write_calibration_set
 from edgefas.training.loop import CHECKPOINT, train
-from edgefas.training.metrics import ErrorRates, equal_error_threshold, error_rates
 from edgefas.training.recipe import Recipe, load_recipe
 from edgefas.training.simulated import Samples, samples_for
 

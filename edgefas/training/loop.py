@@ -20,10 +20,11 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from edgefas.contracts import InputSpec, Label
 from edgefas.errors import UsageError
+from edgefas.evaluation.metrics import ErrorRates, equal_error_threshold, error_rates
 from edgefas.models.registry import create_model
 from edgefas.models.weights import save_checkpoint
 from edgefas.training.augment import Batch, augment
-from edgefas.training.metrics import ErrorRates, balanced_cross_entropy, equal_error_threshold, error_rates
+from edgefas.training.metrics import balanced_cross_entropy
 from edgefas.training.recipe import Recipe
 from edgefas.training.simulated import Samples, samples_for
 

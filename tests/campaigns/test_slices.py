@@ -8,7 +8,7 @@ import pytest
 
 from edgefas.deploy.trust import Trust
 from edgefas.errors import EdgefasError
-from tests.campaigns import killed_installs, mutated_models, tampered_bundles
+from tests.campaigns import killed_installs, mangled_scores, mutated_models, tampered_bundles
 from tests.campaigns.mangled_recordings import run_campaign
 
 CRASHES_LIBREALSENSE = 16
@@ -28,6 +28,14 @@ def test_damaged_networks_and_scale_tables() -> None:
     results = Counter(outcome.result for outcome in outcomes)
     assert {"EngineError", "LoweringError", "ContractError", "accepted"} <= set(results)
     assert results["accepted"] > 400
+
+
+def test_mangled_scores() -> None:
+    outcomes = list(mangled_scores.run_campaign(0, 400))
+    assert [outcome for outcome in outcomes if outcome.problem] == []
+    results = Counter(outcome.result for outcome in outcomes)
+    assert {"ScoresError", "MetricError", "accepted"} <= set(results)
+    assert results["accepted"] > 100
 
 
 def test_tampered_bundles() -> None:
