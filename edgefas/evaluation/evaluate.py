@@ -123,7 +123,7 @@ def evaluate(scores: Scores, rule: Rule, nonresponse: NonResponse = "reject", le
         None if dev is None else count_errors(dev, threshold.value).rates,
         _species(parts["test"], errors, drawn),
         _at_threshold(parts["test"], errors, drawn),
-        _curve(test, drawn),
+        curve_figures(test, drawn),
         (*notes, *_dev_notes(rule, parts, dev)),
         test,
     )
@@ -216,7 +216,8 @@ def _at_threshold(test: Scores, errors: ErrorCounts, drawn: SubjectIntervals) ->
     }
 
 
-def _curve(test: Presentations, drawn: SubjectIntervals) -> dict[str, Figure]:
+def curve_figures(test: Presentations, drawn: SubjectIntervals) -> dict[str, Figure]:
+    """Figures of the whole curve, with the intervals that were drawn."""
     alive, spoof = test.bona_fide.size, test.pooled.size
     threshold, eer = eer_threshold(test)
 

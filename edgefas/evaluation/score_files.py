@@ -1,7 +1,7 @@
 """Tables of scores as CSV, read strictly: what is not as it must be is told with its line.
 
 Columns `id,subject,label,pai,split,score` and perhaps `video`, in any order; others are not read. One row is one line,
-UTF-8. Rows are taken ten thousand at a time and checked by column, so ten million are no trouble.
+UTF-8. Rows are taken some thousand at a time and checked by column, so ten million are no trouble.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edgefas.files import file_written_atomically
 
 COLUMNS = ("id", "subject", "label", "pai", "split", "score")
 VIDEO = "video"
-CHUNK_ROWS = 10_000
+CHUNK_ROWS = 4_000
 MAX_SCORE = float(np.finfo(np.float32).max)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DIGITS = re.compile(r"[0-9eE.+-]*")
