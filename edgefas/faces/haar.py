@@ -69,6 +69,18 @@ def detect_faces(frame: Frame, near: Sequence[FaceBox] = ()) -> list[FaceBox]:
     return nearest_first(face for region in regions for face in _search(frame, region))
 
 
+def largest_face(rgb: U8) -> Box | None:
+    """The widest face of a picture (H, W, 3) that has no depth, of at least a tenth of its shorter side."""
+    side = min(rgb.shape[:2])
+    scale = min(1.0, 10 * 24 / side)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+    least = max(20, round(side * scale / 10))
+    hits = _cascade().detectMultiScale(cv2.equalizeHist(small), 1.1, 3, minSize=(least, least))
+    boxes: list[Box] = [(float(x / scale), float(y / scale), float(w / scale), float(h / scale)) for x, y, w, h in hits]
+    return max(boxes, key=lambda box: box[2], default=None)
+
+
 def _search(frame: Frame, region: _Region) -> list[FaceBox]:
     """Faces of a region in colour, else in infrared."""
     for find in (_search_color, _search_ir):
