@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,7 +60,7 @@ def check_dataset(
     """
     from edgefas.data import check_lists, open_dataset
 
-    allowed = _kinds(allow or [])
+    allowed = kinds(allow or [])
     with errors.status("reading lists"):
         table = open_dataset(dataset, root, protocol)
         report = check_lists(table)
@@ -70,11 +71,12 @@ def check_dataset(
         _print(report)
     failed = [problem for problem in report.problems if problem.kind not in allowed]
     if failed:
-        kinds = ", ".join(dict.fromkeys(problem.kind.value for problem in failed))
-        raise CheckFailed(f"{dataset} {report.protocol} in {root} is not sound: {kinds}")
+        found = ", ".join(dict.fromkeys(problem.kind.value for problem in failed))
+        raise CheckFailed(f"{dataset} {report.protocol} in {root} is not sound: {found}")
 
 
-def _kinds(words: list[str]) -> set[Kind]:
+def kinds(words: Sequence[str]) -> set[Kind]:
+    """Kinds of problems by their names, as `--allow` takes them."""
     from edgefas.data import Kind
 
     known = {kind.value: kind for kind in Kind}

@@ -1,34 +1,43 @@
-"""`edgefas evaluate`: error rates by the standard's definitions from a file of scores."""
+"""`edgefas evaluate`: a network, or scores made elsewhere, by the standard's definitions."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json as jsonlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgefas.cli.console import errors, print_json, results
+from edgefas.cli.evaluation_tables import print_flips, print_means, print_report
+from edgefas.contracts import Modality
+from edgefas.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from edgefas.data import SampleTable
+    from edgefas.evaluation.evaluate import Report
+    from edgefas.evaluation.flips import Flips
+    from edgefas.evaluation.network import Judged
+    from edgefas.evaluation.scores import Scores
+    from edgefas.evaluation.thresholds import Rule
 
-    from edgefas.evaluation.evaluate import Figure, Report
-    from edgefas.evaluation.intervals import Mean
-
-SCHEMA = "edgefas.evaluation/1"
-CURVE_POINTS = 1000
+KINDS = "A .safetensors checkpoint, .onnx, folder of `edgefas quantize` or `edgefas build`, or bundle."
 
 
 def command(
+    model: Annotated[Path | None, typer.Argument(help=KINDS, show_default=False)] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Of the data set.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Which; see: edgefas data list.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Default: the data set's first.")] = None,
     scores: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(metavar="FILE.csv", help="Columns id,subject,label,pai,split,score; again per further run."),
-    ],
+    ] = None,
+    merge: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="Of --shard, one after the other: all of one run.")
+    ] = None,
     threshold: Annotated[
         str, typer.Option(metavar="RULE", help="dev-eer, bpcer=SHARE, apcer=SHARE (of split dev) or fixed=SCORE.")
     ] = "dev-eer",
@@ -38,155 +47,173 @@ def command(
     level: Annotated[
         Literal["frame", "video"], typer.Option(help="Each row, or the mean log-odds of the rows of a video.")
     ] = "frame",
-    out: Annotated[Path | None, typer.Option(help="A folder for evaluation.json and curve.csv.")] = None,
+    moments: Annotated[int, typer.Option(min=1, max=1000, help="Of each clip, at equal distances.")] = 10,
+    drop_modality: Annotated[
+        list[Modality] | None, typer.Option(help="Show the network nothing there; again for more.")
+    ] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="A kind of leak that shall not stop it.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read and prepare pictures.")] = 2,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of the engine; 0: all cores.")] = 0,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Score this part only, into --out.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Scores of another network: whose decision changed.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for scores.csv, evaluation.json, curve.csv and report.html.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """APCER, BPCER and the rest on split test, at a threshold chosen on split dev.
 
     Of several runs (seeds, sub-protocols) the means are told, too.
     """
+    from edgefas.evaluation.documents import SCHEMA, curve, document
     from edgefas.evaluation.evaluate import evaluate, means_over_runs
     from edgefas.evaluation.score_files import read_scores
     from edgefas.evaluation.thresholds import parse_rule
     from edgefas.files import write_atomically
 
     rule = parse_rule(threshold)
-    reports = []
-    for path in scores:
-        with errors.status(f"evaluating {path}"):
-            reports.append(evaluate(read_scores(path), rule, nonresponse, level))
-    means = means_over_runs(reports) if len(reports) > 1 else {}
-    document = {
+    judged: Judged | None = None
+    tables: dict[str, Scores] = {}
+    if sum(map(bool, (model, scores, merge))) != 1:
+        raise UsageError("give one of: MODEL with --data and --dataset, --scores FILE.csv, or --merge FOLDER")
+    if model is not None:
+        if data is None or dataset is None:
+            raise UsageError("a network is judged by a data set: give --data FOLDER and --dataset NAME")
+        table = _opened(data, dataset, protocol, allow or [])
+        judged = _judge(model, table, moments, drop_modality or [], workers, threads, shard)
+        if out is not None:
+            judged.write(out)
+        if judged.run.shards > 1:
+            _told_of_shard(judged, out)
+            return
+        tables[str(model)] = judged.scores
+    elif merge:
+        judged = _merged(merge)
+        if out is not None:
+            judged.write(out)
+        tables[judged.run.model] = judged.scores
+    else:
+        for path in scores or ():
+            with errors.status(f"reading {path}"):
+                tables[str(path)] = read_scores(path)
+    reports: dict[str, Report] = {}
+    for name, found in tables.items():
+        with errors.status(f"evaluating {name}"):
+            reports[name] = evaluate(found, rule, nonresponse, level)
+    means = means_over_runs(list(reports.values())) if len(reports) > 1 else {}
+    flips = [] if against is None else _flips(against, tables, reports, rule, nonresponse, level)
+    made = {
         "schema": SCHEMA,
-        "runs": [{"file": str(path), **_document(report)} for path, report in zip(scores, reports, strict=True)],
+        "network": None if judged is None else jsonlib.loads(judged.run.to_json()),
+        "runs": [{"file": name, **document(report)} for name, report in reports.items()],
         "over_runs": {name: asdict(mean) for name, mean in means.items()},
+        "flips": [asdict(flip) for flip in flips],
     }
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "evaluation.json", jsonlib.dumps(document, indent=1, allow_nan=False).encode() + b"\n")
-        write_atomically(out / "curve.csv", _curve(scores, reports).encode())
+        write_atomically(out / "evaluation.json", jsonlib.dumps(made, indent=1, allow_nan=False).encode() + b"\n")
+        write_atomically(out / "curve.csv", curve(reports).encode())
+        _page(out, reports, tables, judged)
     if json:
-        print_json(document)
+        print_json(made)
         return
-    for path, report in zip(scores, reports, strict=True):
-        _print(path, report)
+    for name, report in reports.items():
+        print_report(name, report)
     if means:
-        _print_means(means)
+        print_means(means)
+    if flips:
+        print_flips(flips, str(against))
 
 
-def _document(report: Report) -> dict[str, Any]:
-    return {
-        "level": report.level,
-        "nonresponse": report.nonresponse,
-        "presentations": report.rows,
-        "subjects": report.subjects,
-        "threshold": asdict(report.threshold),
-        "dev": None
-        if report.dev is None
-        else {"APCER": report.dev.max_apcer, "APCER_per_PAI": report.dev.apcer, "BPCER": report.dev.bpcer},
-        "PAI": {
-            name: {
-                "presentations": species.presentations,
-                "nonresponses": species.nonresponses,
-                "APNRR": species.nonresponses / species.presentations,
-                "APCER": _said(species.apcer),
-            }
-            for name, species in report.species.items()
-        },
-        "at_threshold": {name: _said(figure) for name, figure in report.at_threshold.items()},
-        "curve": {name: _said(figure) for name, figure in report.curve.items()},
-        "notes": list(report.notes),
-    }
+def _opened(data: Path, dataset: str, protocol: str | None, allow: Sequence[str]) -> SampleTable:
+    from edgefas.cli.data import kinds
+    from edgefas.data import open_dataset, require_sound
 
-
-def _said(figure: Figure) -> dict[str, Any]:
-    """What there is of a figure; its value and counts always."""
-    always = ("value", "bona_fide", "attacks")
-    return {key: value for key, value in asdict(figure).items() if key in always or value is not None}
-
-
-def _curve(paths: Sequence[Path], reports: Sequence[Report]) -> str:
-    """Error rates at up to about a thousand thresholds of each run."""
-    from edgefas.evaluation.metrics import count_errors
-    from edgefas.evaluation.presentations import few_cuts
-
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "threshold", "APCER", "APCER_pooled", "BPCER"])
-    for path, report in zip(paths, reports, strict=True):
-        for cut in few_cuts(report.test, CURVE_POINTS).tolist():
-            found = count_errors(report.test, cut)
-            writer.writerow([path, cut, found.rates.max_apcer, found.pooled_apcer, found.rates.bpcer])
-    return text.getvalue()
-
-
-def _print(path: Path, report: Report) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("PAI species", title=f"{escape(str(path))}: split test by {report.level}")
-    for heading in ("n", "no face", "APCER %", "95 % exact", "95 % subjects"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, species in report.species.items():
-        apcer = species.apcer
-        table.add_row(
-            escape(name), f"{species.presentations}", f"{species.nonresponses}", _percent(apcer.value),
-            _interval(apcer.exact), _interval(apcer.subjects),
-        )  # fmt: skip
-    results.print(table)
-    table = _table("at the threshold", "%", "n", "95 % exact", "95 % subjects")
-    for name, figure in report.at_threshold.items():
-        table.add_row(name, _percent(figure.value), _count(figure), _interval(figure.exact), _interval(figure.subjects))
-    results.print(table)
-    table = _table("curve of split test", "%", "n", "reached %", "95 % subjects")
-    for name, figure in report.curve.items():
-        reached = "" if figure.achieved is None else _percent(figure.achieved)
-        table.add_row(name, _percent(figure.value), _count(figure), reached, _interval(figure.subjects))
-    results.print(table)
-    results.print(*_lines(report), sep="\n", highlight=False, markup=False, soft_wrap=True)
-    for note in report.notes:
-        errors.print(f"note: {note}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-
-
-def _lines(report: Report) -> list[str]:
-    """What the tables have no room for."""
-    chosen = report.threshold
-    source = "as given" if chosen.split is None else f"chosen by {chosen.rule} on split {chosen.split}"
-    lines = [
-        f"threshold {chosen.value:.6g}, {source}; accepted is score >= threshold",
-        f"APCER is that of {report.at_threshold['APCER'].pai}, the worst species; APCER_pooled hides it",
-        f"no face: {report.nonresponse}; n: bona fide + attacks; exact: if presentations were independent",
-    ]
-    if report.dev is not None:
-        lines.append(f"on dev at this threshold: APCER {report.dev.max_apcer:.2%}, BPCER {report.dev.bpcer:.2%}")
-    return lines + [f"{name} is n/a: {figure.reason}" for name, figure in report.curve.items() if figure.reason]
-
-
-def _print_means(means: dict[str, Mean]) -> None:
-    table = _table("over the runs", "runs", "mean %", "std %", "95 % of the mean (t)")
-    for name, mean in means.items():
-        reach = None if mean.low is None or mean.high is None else (mean.low, mean.high)
-        table.add_row(name, f"{mean.runs}", _percent(mean.mean), _percent(mean.std), _interval(reach))
-    results.print(table)
-
-
-def _table(title: str, *headings: str) -> Table:
-    from rich.table import Table
-
-    table = Table()
-    table.add_column(title, no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+    with errors.status("reading lists"):
+        table = open_dataset(dataset, data, protocol)
+        require_sound(table, kinds(allow))
     return table
 
 
-def _count(figure: Figure) -> str:
-    return " + ".join(str(count) for count in (figure.bona_fide, figure.attacks) if count)
+def _judge(
+    model: Path,
+    table: SampleTable,
+    moments: int,
+    dropped: Sequence[Modality],
+    workers: int,
+    threads: int,
+    shard: str | None,
+) -> Judged:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from edgefas.evaluation.network import judge
+    from edgefas.evaluation.run import Shard, parse_shard
+
+    part = Shard() if shard is None else parse_shard(shard)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bars:
+        task = bars.add_task("scoring", total=None)
+
+        def show(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        return judge(model, table, part, moments, frozenset(dropped), workers=workers, threads=threads, progress=show)
 
 
-def _percent(share: float | None) -> str:
-    return "n/a" if share is None else f"{100 * share:.2f}"
+def _merged(folders: Sequence[Path]) -> Judged:
+    from edgefas.evaluation.network import Judged
+    from edgefas.evaluation.run import merge_runs
+
+    return Judged(*merge_runs(folders))
 
 
-def _interval(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f}"
+def _told_of_shard(judged: Judged, out: Path | None) -> None:
+    run = judged.run
+    if out is None:
+        raise UsageError("--shard needs --out: its scores are put together by --merge")
+    words = f"shard {run.shard} of {run.shards}: {len(judged.scores)} scores in {out}; put all together: --merge FOLDER"
+    results.print(words, highlight=False, markup=False, soft_wrap=True)
+
+
+def _flips(
+    against: Path,
+    tables: dict[str, Scores],
+    reports: dict[str, Report],
+    rule: Rule,
+    nonresponse: Literal["reject", "exclude", "error"],
+    level: Literal["frame", "video"],
+) -> list[Flips]:
+    from edgefas.evaluation.evaluate import evaluate
+    from edgefas.evaluation.flips import decision_flips
+    from edgefas.evaluation.score_files import read_scores
+    from edgefas.evaluation.scores import by_video
+
+    if len(tables) != 1:
+        raise UsageError("--against compares one network with another; give one file of scores")
+    old = read_scores(against)
+    before = evaluate(old, rule, nonresponse, level).threshold.value
+    (new,), (report,) = tables.values(), reports.values()
+    if level == "video":
+        old, new = by_video(old), by_video(new)
+    return decision_flips(old, new, before, report.threshold.value)
+
+
+def _page(out: Path, reports: dict[str, Report], tables: dict[str, Scores], judged: Judged | None) -> None:
+    """The page, where it can be made; what cannot is no reason to lose the rest."""
+    from edgefas.errors import MissingExtra
+    from edgefas.evaluation.network import page_of
+    from edgefas.evaluation.page import render
+    from edgefas.files import write_atomically
+
+    if len(reports) != 1:
+        return
+    ((name, report),) = reports.items()
+    try:
+        with errors.status("drawing"):
+            page = render(page_of(name, report, tables[name], judged))
+    except MissingExtra as error:
+        errors.print(f"no report.html: {error}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        return
+    write_atomically(out / "report.html", page.encode())

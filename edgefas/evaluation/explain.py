@@ -41,7 +41,7 @@ class Explainer:
         return np.concatenate([tensor.flatten(1).numpy() for tensor in seen])
 
     def heat(self, inputs: Inputs) -> dict[str, npt.NDArray[np.float32]]:
-        """(H, W) 0 to 1 per modality of one presentation: what speaks for bona fide in the last map its pixels reach."""
+        """(H, W) 0 to 1 per modality of one presentation: what speaks for bona fide in the last map it reaches."""
         tensors = {name: value.requires_grad_() for name, value in _tensors(inputs).items()}
         with _outputs_of(self.model) as maps:
             score = self.model(**tensors)

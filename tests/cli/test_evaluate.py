@@ -126,7 +126,9 @@ def test_out_holds_the_document_and_the_curve(scores: Path, tmp_path: Path, run:
     code, out, _ = run("evaluate", "--scores", scores, "--json", "--out", folder)
     assert code == 0
     assert json.loads((folder / "evaluation.json").read_text()) == json.loads(out)
-    assert {path.name for path in folder.iterdir()} == {"evaluation.json", "curve.csv", "mine.txt"}
+    assert {path.name for path in folder.iterdir()} == {
+        "evaluation.json", "curve.csv", "report.html", "mine.txt",
+    }  # fmt: skip
     rows = list(csv.DictReader((folder / "curve.csv").read_text().splitlines()))
     assert [float(rows[n]["APCER"]) for n in (0, -1)] == [pytest.approx(1, abs=0.05), 0]
     assert float(rows[-1]["BPCER"]) == 1
