@@ -6,6 +6,7 @@ one folder is not subject 1 of the other. There is no dev split; see `dev_subjec
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from edgefas.data.expected import add_expected
@@ -40,7 +41,7 @@ def read(root: Path, protocol: str) -> SampleTable:
     Raises:
         DataError: `root` has neither folder.
     """
-    if not any((root / folder).is_dir() for folder in FOLDERS):
+    if not any(os.path.isdir(root / folder) for folder in FOLDERS):
         raise DataError(
             f"{root} has neither {' nor '.join(FOLDERS)}; docs/datasets/{NAME}.md says how the data set is laid out"
         )

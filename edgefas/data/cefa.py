@@ -66,7 +66,7 @@ def read(root: Path, protocol: str) -> SampleTable:
 def facts_of(folder: str) -> Facts:
     """What the name of a clip says, and the folder of its subject where it lies in one."""
     parts = folder.split("/")
-    if parts[-1] in MODALITIES:
+    if len(parts) > 1 and parts[-1] in MODALITIES:
         del parts[-1]
     clip, parent = parts[-1], parts[-2] if len(parts) > 1 else ""
     fields = clip.split("_")

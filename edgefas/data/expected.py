@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from edgefas.data.lines import lines_of
@@ -17,7 +18,7 @@ def add_expected(
     Args:
         where: the list and line, or 0, that make it expected.
     """
-    name = next((name for name in names if (root / folder / name).is_file()), names[0])
+    name = next((name for name in names if os.path.isfile(root / folder / name)), names[0])
     label = facts.label
     assert label is not None
     rows.add(rows.facts[facts], label, split, rows.files[where[0]], where[1], [(rows.folders[folder], name)])

@@ -8,6 +8,7 @@ what both tell must agree. `<protocol>.csv` is the protocol: a folder may have s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,10 @@ def _capture_of(row: dict[str, str], root: Path) -> _Capture:
     if paths:
         return _Capture(*_agreed(row, Shown(), "", ""), [paths])
     folder = clean(row["folder"])
+    if not os.path.isdir(root / folder):
+        raise ValueError(
+            f"no such folder: {root / folder}; edgefas replay REC.db3 --to-folder makes one of a recording"
+        )
     source = FolderSource(root / folder)
     camera, moments = source.identity().serial, list(_moments(source, root))
     notes = read_notes(root / folder)

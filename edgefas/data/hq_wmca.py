@@ -20,7 +20,7 @@ PROTOCOLS = ("grand_test",)
 GROUPS = {"train": Split.TRAIN, "validation": Split.DEV, "test": Split.TEST}
 FORM = f"export of HQ-WMCA (pai {BONA_FIDE} and type 0 = bona fide)"
 _MODALITIES = ("rgb", "ir", "depth")
-_NAME = re.compile(r"(\d+)_(\d+)_(\d+)_(\d+)_(\d+)_(\d+)_(\d+)-(\w+)\.h5")
+_NAME = re.compile(r"([0-9]+)_([0-9]+)_([0-9]+)_([0-9]+)_([0-9]{1,9})_([0-9]+)_([0-9]+)-(\w+)\.h5")
 
 
 def read(root: Path, protocol: str) -> SampleTable:

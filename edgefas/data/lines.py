@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -59,7 +60,7 @@ def clean(path: str) -> str:
 def find_list(root: Path, names: Sequence[str], folders: Sequence[str]) -> Path | None:
     """The first of `names` in the first of `folders` that has one."""
     places = (root / folder / name for name in names for folder in folders)
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if os.path.isfile(place)), None)
 
 
 def need_list(root: Path, names: Sequence[str], folders: Sequence[str], page: str) -> Path:
@@ -68,7 +69,7 @@ def need_list(root: Path, names: Sequence[str], folders: Sequence[str], page: st
     Raises:
         DataError: there is none.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"no such folder: {root}")
     found = find_list(root, names, folders)
     if found is None:

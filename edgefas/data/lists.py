@@ -6,6 +6,7 @@ Public lists disagree on what 1 means and on the order of columns, and copies of
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ class _Base:
         folders = list(_first_folders(path, form))
         for start, dropped in (("", 0), ("" if own == "." else own, 0), ("", 1), ("", 2)):
             self._start, self._dropped = start, dropped
-            if any(folder.count("/") >= dropped and (root / self._moved(folder)).is_dir() for folder in folders):
+            if any(folder.count("/") >= dropped and os.path.isdir(root / self._moved(folder)) for folder in folders):
                 return
         self._start, self._dropped = "", 0
 

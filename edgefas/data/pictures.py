@@ -5,6 +5,7 @@ Files of data sets come from downloads and archives; some are cut short, and a f
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,7 +113,7 @@ class Video:
         Raises:
             DataError: no such file, no video, no frames, or too many or too large ones.
         """
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise DataError(f"cannot read {path}: no such file")
         self._path, self._upside_down, self._at = path, upside_down, 0
         self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)

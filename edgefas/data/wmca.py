@@ -8,6 +8,7 @@ the test has bona fide and that attack only.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ LABELS = {"bonafide": Label.BONA_FIDE, "attack": Label.ATTACK}
 FORM = "WMCA protocol (type 0 = bona fide, or the words bonafide and attack)"
 _FILES = ("PROTOCOL-grandtest.csv", "WMCA_Grandtest.txt")
 _FOLDERS = ("", "wmca-protocols-csv", "documentation")
-_NAME = re.compile(r"(\d{3})_(\d{2})_(\d{3})_(\d)_(\d{2})")
+_NAME = re.compile(r"([0-9]{3})_([0-9]{2})_([0-9]{3})_([0-9])_([0-9]{2})")
 _RGB, _CDIT = "preprocessed-face-station_RGB", "preprocessed-face-station_CDIT"
 
 
@@ -127,8 +128,8 @@ def _check_words(cells: list[str], kind: str, facts: Facts) -> None:
     said = next((cell for cell in cells if cell in LABELS), None)
     if said is not None and LABELS[said] is not facts.label:
         raise ValueError(f"the label is {said}, and the file name has type {kind}: {facts.pai}")
-    if said is None and cells[0] != kind and cells[0].isdigit():
-        raise ValueError(f"the type column says {cells[0]}, the file name says {kind}; 0 is bona fide")
+    if said is None and cells and cells[0] != kind:
+        raise ValueError(f"the column behind the path says {cells[0]!r}, the file name has type {kind}; 0 is bona fide")
 
 
 def _name_of(path: str) -> tuple[str, ...]:
@@ -138,4 +139,4 @@ def _name_of(path: str) -> tuple[str, ...]:
 
 def _top(root: Path, name: str) -> str:
     """Some copies have `face-station` below the folder of the channels, others do not."""
-    return f"{name}/face-station" if (root / name / "face-station").is_dir() else name
+    return f"{name}/face-station" if os.path.isdir(root / name / "face-station") else name

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgefas.contracts import Label
-from edgefas.data import Sample, SampleTable, Split, check_files, check_lists, load, load_frames, open_dataset
+from edgefas.data import DATASETS, Sample, SampleTable, Split, check_files, check_lists, load, load_frames, open_dataset
 from edgefas.data.celeba_spoof import face_box_px
 from edgefas.data.sample import BONA_FIDE, DataError
 from edgefas.errors import UsageError
@@ -350,6 +350,11 @@ def test_an_export_of_edgefas_is_read_back(tmp_path: Path) -> None:
         assert np.array_equal(pictures["rgb"], frame.color)
         if frame.depth is not None:
             assert np.array_equal(pictures["depth"], frame.depth)
+
+
+def test_every_set_has_its_page(root: Path) -> None:
+    """Errors name it."""
+    assert {path.stem for path in (root / "docs" / "datasets").glob("*.md")} == {*DATASETS, "index"}
 
 
 @pytest.mark.parametrize(

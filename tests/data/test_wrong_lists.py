@@ -52,7 +52,7 @@ CASES: dict[tuple[str, str], list[tuple[Edit, str]]] = {
         (edit("phase1/4@1_dev_ref.txt", "003000", "003000/0001.jpg"), "is a picture; this list names folders"),
     ],
     ("wmca", "grandtest"): [
-        (edit(GRANDTEST, "_0_00,0,", "_0_00,3,"), "line 1: the type column says 3, the file name says 0"),
+        (edit(GRANDTEST, "_0_00,0,", "_0_00,3,"), "line 1: the column behind the path says '3', the file name"),
         (edit(GRANDTEST, ",train", ",training"), "line 1: expected one path <date>/<client>"),
         (edit(GRANDTEST, "_2_04,2", "_2_44,2"), "line 5: type 2, number 44 is in no table"),
         (edit(GRANDTEST, "_0_02,0", "_0_03,0"), "line 2: type 0, number 03 is in no table"),
