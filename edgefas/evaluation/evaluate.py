@@ -172,7 +172,7 @@ def _dev_notes(rule: Rule, parts: dict[str, Scores], dev: Presentations | None) 
     )
     both = len(first & second)
     if both:
-        notes.append(f"{both} subjects are in dev and in test: the threshold has seen them")
+        notes.append(f"subjects in dev and in test: {both}; the threshold has seen them")
     fewest = dev.bona_fide.size if rule.kind == "bpcer" else min(attacks.size for attacks in dev.attacks.values())
     if rule.value is not None and not most_errors(rule.value, fewest):
         notes.append(f"{rule} means no error at all on dev: it has {fewest} presentations to count from")

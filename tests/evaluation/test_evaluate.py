@@ -151,7 +151,7 @@ def test_what_is_missing_is_told() -> None:
 def test_notes_say_what_readers_must_know() -> None:
     assert evaluate(table(TABLE), Rule("dev-eer")).notes == ()
     shared = evaluate(table([*TABLE, ("anna", "", "test", 1.0)]), Rule("dev-eer"))
-    assert shared.notes == ("1 subjects are in dev and in test: the threshold has seen them",)
+    assert shared.notes == ("subjects in dev and in test: 1; the threshold has seen them",)
     unknown = evaluate(table([*TABLE, ("", "", "test", 1.0)]), Rule("dev-eer"))
     assert unknown.notes == ("1 of 15 test rows have no subject: there are no intervals over subjects",)
     assert unknown.subjects is None
