@@ -76,7 +76,7 @@ class Report:
     rows: dict[str, int]
     """Presentations per split."""
     subjects: int | None
-    """In the test split; None where they are not known."""
+    """Counted in the test split; None where they are not known."""
     threshold: Threshold
     dev: ErrorRates | None
     """On the split the threshold was chosen on."""
@@ -110,10 +110,11 @@ def evaluate(scores: Scores, rule: Rule, nonresponse: NonResponse = "reject", le
     test = _sorted(parts["test"], nonresponse)
     threshold = choose(rule, dev)
     errors = count_errors(test, threshold.value)
-    subjects, notes = _subjects(parts["test"])
+    counted = with_rule(parts["test"], nonresponse)
+    subjects, notes = _subjects(counted)
     drawn = SubjectIntervals()
     if subjects is not None and subjects > 1:
-        drawn = subject_intervals(_rows(with_rule(parts["test"], nonresponse), test), test, threshold.value)
+        drawn = subject_intervals(_rows(counted, test), test, threshold.value)
     return Report(
         level,
         nonresponse,
