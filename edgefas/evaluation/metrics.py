@@ -111,7 +111,7 @@ def equal_error_threshold(scores: Floats, species: npt.NDArray[np.str_]) -> tupl
     if not np.isfinite(scores).all():
         broken = int((~np.isfinite(scores)).sum())
         raise MetricError(
-            f"{broken} of {len(scores)} scores are not finite: the network that gave them is broken; train or export it "
+            f"{broken} of {len(scores)} scores are not finite: the network is broken; train or export it "
             "again, with a lower learning rate if it broke in training"
         )
     return eer_threshold(presentations(scores, species))
