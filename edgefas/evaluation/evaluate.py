@@ -76,7 +76,7 @@ class Report:
     rows: dict[str, int]
     """Presentations per split."""
     subjects: int | None
-    """In the test split; None where they are not known."""
+    """Counted in the test split; None where they are not known."""
     threshold: Threshold
     dev: ErrorRates | None
     """On the split the threshold was chosen on."""
@@ -110,10 +110,11 @@ def evaluate(scores: Scores, rule: Rule, nonresponse: NonResponse = "reject", le
     test = _sorted(parts["test"], nonresponse)
     threshold = choose(rule, dev)
     errors = count_errors(test, threshold.value)
-    subjects, notes = _subjects(parts["test"])
+    counted = with_rule(parts["test"], nonresponse)
+    subjects, notes = _subjects(counted)
     drawn = SubjectIntervals()
     if subjects is not None and subjects > 1:
-        drawn = subject_intervals(_rows(with_rule(parts["test"], nonresponse), test), test, threshold.value)
+        drawn = subject_intervals(_rows(counted, test), test, threshold.value)
     return Report(
         level,
         nonresponse,
@@ -172,7 +173,7 @@ def _dev_notes(rule: Rule, parts: dict[str, Scores], dev: Presentations | None) 
     )
     both = len(first & second)
     if both:
-        notes.append(f"{both} subjects are in dev and in test: the threshold has seen them")
+        notes.append(f"subjects in dev and in test: {both}; the threshold has seen them")
     fewest = dev.bona_fide.size if rule.kind == "bpcer" else min(attacks.size for attacks in dev.attacks.values())
     if rule.value is not None and not most_errors(rule.value, fewest):
         notes.append(f"{rule} means no error at all on dev: it has {fewest} presentations to count from")

@@ -109,7 +109,11 @@ def equal_error_threshold(scores: Floats, species: npt.NDArray[np.str_]) -> tupl
         MetricError: a class is missing, or a score is not finite.
     """
     if not np.isfinite(scores).all():
-        raise MetricError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite")
+        broken = int((~np.isfinite(scores)).sum())
+        raise MetricError(
+            f"{broken} of {len(scores)} scores are not finite: the network is broken; train or export it "
+            "again, with a lower learning rate if it broke in training"
+        )
     return eer_threshold(presentations(scores, species))
 
 

@@ -23,7 +23,7 @@ class Presentations:
     """Log-odds of bona fide, each array ascending. -inf is a presentation that no threshold accepts: no face found.
 
     Raises:
-        MetricError: no bona fide, no attacks, or a score that is NaN or +inf.
+        MetricError: no bona fide, no attacks, no score at all, or one that is NaN or +inf.
     """
 
     bona_fide: Floats
@@ -38,6 +38,8 @@ class Presentations:
                 raise MetricError(f"a score of {name} is {scores[-1]}; allowed are finite log-odds: see the model")
         if not self.attacks:
             raise MetricError("no attack presentations; error rates need some of both classes")
+        if all(scores[-1] == -np.inf for scores in (self.bona_fide, *self.attacks.values())):
+            raise MetricError("no presentation has a score; there is nothing to set a threshold by")
 
     @cached_property
     def pooled(self) -> Floats:
@@ -72,15 +74,10 @@ def cuts(scores: Floats) -> Floats:
     """Every threshold that makes a difference, ascending: between neighbouring distinct scores and beyond both ends.
 
     Args:
-        scores: (N,), -inf or finite, in any order.
-
-    Raises:
-        MetricError: none is finite.
+        scores: (N,), in any order: -inf or finite, and one at least is finite.
     """
     levels = np.unique(scores)
     levels = levels[levels > -np.inf]
-    if not levels.size:
-        raise MetricError("no presentation has a score; there is nothing to set a threshold by")
     middle = levels[1:] / 2 + levels[:-1] / 2
     # between neighbouring floats there is none, and half of the way may be the lower of them
     middle = np.where(middle > levels[:-1], middle, levels[1:])
