@@ -1,4 +1,4 @@
-"""The four backbones against the published implementations: every name, every shape, the count, and the output."""
+"""The backbones against the published implementations: every name, every shape, the count, and the output."""
 
 import json
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from edgefas.models.efficientnet import EfficientNetB0
 from edgefas.models.ghostnet import GhostNet
 from edgefas.models.mobilenetv2 import MobileNetV2
 from edgefas.models.resnet import ResNet18
+from edgefas.models.vit import VisionTransformer
 from tests.models.make_reference import describe
 
 REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())
@@ -29,6 +30,15 @@ PUBLISHED = {"mobilenetv2": 3_504_872, "resnet18": 11_689_512, "ghostnet": 5_182
 def test_published_weights_would_load_and_give_the_published_output(name: str) -> None:
     got, want = describe(BACKBONES[name](3, 1000)), REFERENCE[name]
     assert got["params"] == want["params"] == PUBLISHED[name]
+    assert got["names"] == want["names"]
+    assert got["names_sha256"] == want["names_sha256"]
+    torch.testing.assert_close(torch.tensor(got["logits"]), torch.tensor(want["logits"]), rtol=1e-3, atol=1e-4)
+
+
+def test_the_vision_transformer_too_with_its_positions_as_a_buffer() -> None:
+    network = VisionTransformer(3, 1000, size_px=(96, 80), patch_px=16, dim=192, depth=12, heads=3)
+    got, want = describe(network), REFERENCE["vit-tiny"]
+    assert got["params"] + network.pos_embed.numel() == want["params"] == 5_685_544  # timm 1.0.31, 96x80 pixels
     assert got["names"] == want["names"]
     assert got["names_sha256"] == want["names_sha256"]
     torch.testing.assert_close(torch.tensor(got["logits"]), torch.tensor(want["logits"]), rtol=1e-3, atol=1e-4)
