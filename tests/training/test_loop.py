@@ -12,7 +12,7 @@ import torch
 
 from edgefas.contracts import IREncoding
 from edgefas.errors import UsageError
-from edgefas.models.weights import load_checkpoint
+from edgefas.models import load_checkpoint
 from edgefas.training import loop
 from edgefas.training.loop import CHECKPOINT, HISTORY, learning_rate, score_samples, train
 from edgefas.training.recipe import Recipe, load_recipe
@@ -54,6 +54,11 @@ def quiet(what: str, done: int, total: int) -> None:
     """Report to nobody."""
 
 
+def break_off_after_one_epoch(what: str, done: int, total: int) -> None:
+    if what == "epoch" and done == 1:
+        raise KeyboardInterrupt
+
+
 def test_learns_relief_and_keeps_the_best(recipe: Recipe, tmp_path: Path) -> None:
     recipe = recipe.model_copy(update={"epochs": 10})
     train(recipe, tmp_path / "run", tmp_path, report=quiet)
@@ -65,6 +70,11 @@ def test_learns_relief_and_keeps_the_best(recipe: Recipe, tmp_path: Path) -> Non
     alive = samples.species == "bona_fide"
     in_order = scores[alive][:, None] > scores[~alive][None, :]
     assert in_order.mean() > 0.97  # area under the ROC curve: 60 short steps need not part every pair
+
+
+def test_a_plain_network_has_the_cross_entropy_alone(recipe: Recipe, tmp_path: Path) -> None:
+    result = train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", tmp_path, report=quiet)
+    assert result.terms == {"bce": result.loss}
 
 
 def test_the_checkpoint_carries_the_recipes_ir_encoding(recipe: Recipe, tmp_path: Path) -> None:
@@ -80,13 +90,8 @@ def test_the_checkpoint_carries_the_recipes_ir_encoding(recipe: Recipe, tmp_path
 
 def test_a_resumed_run_equals_an_unbroken_one(recipe: Recipe, tmp_path: Path) -> None:
     train(recipe, tmp_path / "whole", tmp_path, report=quiet)
-
-    def break_off(what: str, done: int, total: int) -> None:
-        if what == "epoch" and done == 1:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "broken", tmp_path, report=break_off)
+        train(recipe, tmp_path / "broken", tmp_path, report=break_off_after_one_epoch)
     train(recipe, tmp_path / "broken", tmp_path, resume=True, report=quiet)
     assert (tmp_path / "broken" / HISTORY).read_text() == (tmp_path / "whole" / HISTORY).read_text()
 
