@@ -59,5 +59,7 @@ if __name__ == "__main__":
         "resnet18": torchvision.models.resnet18(),
         "ghostnet": timm.create_model("ghostnet_100"),
         "efficientnet-b0": timm.create_model("efficientnet_b0"),
+        "resnext50": torchvision.models.resnext50_32x4d(),
+        "xception": timm.create_model("legacy_xception"),
     }
     Path(sys.argv[1]).write_text(json.dumps({k: describe(v) for k, v in networks.items()}, indent=1) + "\n")
