@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from edgefas.contracts import InputSpec, Label
 from edgefas.errors import UsageError
+from edgefas.models.losses import class_weights
 from edgefas.models.registry import create_model
 from edgefas.models.weights import save_checkpoint
 from edgefas.training.augment import Batch, augment
@@ -94,6 +95,8 @@ def train(recipe: Recipe, out: Path, cache: Path, *, resume: bool = False, repor
         sampler.dataset, recipe.batch_size, sampler=sampler, drop_last=True, collate_fn=_already_a_batch
     )
     wrapped, optimiser = fabric.setup(model, optimiser)
+    if hasattr(model, "training_losses"):
+        wrapped.mark_forward_method("training_losses")
     best = _best_so_far(out)
     for epoch in range(first, recipe.epochs):
         sampler.set_epoch(epoch)
@@ -135,7 +138,7 @@ def _train_epoch(
     epoch: int,
     report: Report,
 ) -> float:
-    """Mean loss; bona fide and attacks weigh the same whatever their numbers."""
+    """Mean loss: the network's own, or cross entropy in which bona fide and attacks weigh the same."""
     seed = recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank
     torch.manual_seed(seed)  # dropout draws from the global generator: a resumed run must draw the same
     generator = torch.Generator().manual_seed(seed)
@@ -144,9 +147,13 @@ def _train_epoch(
     for step, batch in enumerate(loader):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(recipe, epoch + step / len(loader))
-        target = batch.pop("bona_fide")
+        target = fabric.to_device(batch.pop("bona_fide"))
         inputs = fabric.to_device(augment(batch, spec, recipe.augmentation, generator))
-        loss = _balanced_loss(model(**inputs), fabric.to_device(target), recipe.label_smoothing)
+        if hasattr(model, "training_losses"):
+            losses = model.training_losses(inputs, target)
+        else:
+            losses = {"cross_entropy": _balanced_loss(model(**inputs), target, recipe.label_smoothing)}
+        loss = sum(losses.values())
         optimiser.zero_grad(set_to_none=True)
         fabric.backward(loss)
         fabric.clip_gradients(model, optimiser, max_norm=5.0)
@@ -167,9 +174,7 @@ def learning_rate(recipe: Recipe, epochs_done: float) -> float:
 def _balanced_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
     soft = target * (1 - 2 * smoothing) + smoothing
     loss = nn.functional.binary_cross_entropy_with_logits(logits, soft, reduction="none")
-    share = target.mean().clamp(0.1, 0.9)
-    weight = torch.where(target > 0.5, 0.5 / share, 0.5 / (1 - share))
-    return (loss * weight).mean()
+    return (loss * class_weights(target)).mean()
 
 
 def _validate(model: nn.Module, samples: Samples, spec: InputSpec, epoch: int, loss: float, batch: int) -> EpochResult:
