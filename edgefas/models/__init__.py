@@ -10,6 +10,7 @@ from edgefas.models import (  # noqa: F401  (registers them)
     mobilenetv2,
     resnet,
     resnext,
+    uadapter_fas,
     xception,
 )
 from edgefas.models.complexity import Complexity, count
