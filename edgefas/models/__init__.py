@@ -5,6 +5,7 @@ One file per family; importing this package registers all of them.
 
 from edgefas.models import (  # noqa: F401  (registers them)
     dah_fas,
+    eca_fas,
     efficientnet,
     ghostnet,
     mobilenetv2,

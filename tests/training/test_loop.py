@@ -12,6 +12,7 @@ import torch
 
 from edgefas.contracts import IREncoding
 from edgefas.errors import UsageError
+from edgefas.models.eca_fas import EcaFas
 from edgefas.models.weights import load_checkpoint
 from edgefas.training import loop
 from edgefas.training.loop import CHECKPOINT, HISTORY, learning_rate, score_samples, train
@@ -89,6 +90,28 @@ def test_a_resumed_run_equals_an_unbroken_one(recipe: Recipe, tmp_path: Path) ->
         train(recipe, tmp_path / "broken", tmp_path, report=break_off)
     train(recipe, tmp_path / "broken", tmp_path, resume=True, report=quiet)
     assert (tmp_path / "broken" / HISTORY).read_text() == (tmp_path / "whole" / HISTORY).read_text()
+
+
+def test_a_network_with_losses_of_its_own_is_trained_by_them(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also resumed: its random patches are drawn anew from the epoch's seed."""
+    options = {"modality": "depth", "size_px": 48, "patch_px": 32, "base": 16, "groups": 8}
+    recipe = recipe.model_copy(update={"model": "eca-fas", "model_options": options})
+    totals = []
+    training_losses = EcaFas.training_losses
+
+    def watched(model: EcaFas, inputs: dict[str, torch.Tensor], labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        losses = training_losses(model, inputs, labels)
+        totals.append(sum(float(term.detach()) for term in losses.values()))
+        return losses
+
+    monkeypatch.setattr(EcaFas, "training_losses", watched)
+    train(recipe.model_copy(update={"epochs": 1}), tmp_path / "one", tmp_path, report=quiet)
+    row = json.loads((tmp_path / "one" / HISTORY).read_text())
+    assert len(totals) == 48 // 8
+    assert row["loss"] == pytest.approx(np.mean(totals), rel=1e-5)
+    test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path)
 
 
 def test_runs_are_neither_overwritten_nor_mixed(recipe: Recipe, tmp_path: Path) -> None:
