@@ -24,7 +24,7 @@ from edgefas.models.registry import create_model
 from edgefas.models.weights import save_checkpoint
 from edgefas.training.augment import Batch, augment
 from edgefas.training.metrics import ErrorRates, balanced_cross_entropy, equal_error_threshold, error_rates
-from edgefas.training.objective import loss_terms, training_module
+from edgefas.training.objective import objective
 from edgefas.training.recipe import Recipe
 from edgefas.training.simulated import Samples, samples_for
 
@@ -79,7 +79,7 @@ def train(recipe: Recipe, out: Path, cache: Path, *, resume: bool = False, repor
     model.to(memory_format=torch.channels_last)  # a third less time per step on CPUs
     spec = _with_encoding(model.input_spec, recipe)
     model.input_spec = spec
-    trained = training_module(model)
+    trained = objective(model, recipe.label_smoothing)
     optimiser = torch.optim.AdamW(
         trained.parameters(), lr=recipe.optimiser.learning_rate, weight_decay=recipe.optimiser.weight_decay
     )
@@ -150,7 +150,7 @@ def _train_epoch(
             group["lr"] = learning_rate(recipe, epoch + step / len(loader))
         target = batch.pop("bona_fide")
         inputs = fabric.to_device(augment(batch, spec, recipe.augmentation, generator))
-        terms = loss_terms(model, inputs, fabric.to_device(target), recipe.label_smoothing)
+        terms = model(bona_fide=fabric.to_device(target), **inputs)
         optimiser.zero_grad(set_to_none=True)
         fabric.backward(torch.stack(list(terms.values())).sum())
         fabric.clip_gradients(model, optimiser, max_norm=5.0)
@@ -235,7 +235,10 @@ def _save_resume(out: Path, epoch: int, model: nn.Module, optimiser: torch.optim
 def _load_resume(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
     tensors = load_file(out / RESUME)
     epoch = int(tensors.pop("epoch"))
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    found = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    if set(found) != set(model.state_dict()):
+        raise UsageError(f"{out / RESUME} is of another version of edgefas or of its network; start a new run")
+    model.load_state_dict(found)
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimiser."):

@@ -22,7 +22,7 @@ from edgefas.models import count, create_model
 from edgefas.models.alignment import Alignment, hard_partners
 from edgefas.models.mm_fas import FusionBlock
 from edgefas.models.vit import VisionTransformer, sinusoids
-from edgefas.training.objective import balanced_loss, loss_terms, training_module
+from edgefas.training.objective import WithTerms
 from tests.models import mm_fas_numpy as paper
 from tests.models.test_dah_fas import random_double
 
@@ -147,7 +147,7 @@ def test_loss_equation_9() -> None:
     module = small(alpha=alpha, beta=beta).training_module()
     random_double(module)
     inputs, target = pictures(module.network, len(CLASSES)), torch.tensor(CLASSES, dtype=torch.float64)
-    terms = loss_terms(module, inputs, target, smoothing=0.0)
+    terms = WithTerms(module, 0.0)(bona_fide=target, **inputs)
     p, rgb, ir, depth = weights(module), *(f[:, 0].detach().numpy() for f in module.network.encode(**inputs).values())
     pairs = {"depth": depth, "ir": ir}
     temperature = {n: math.exp(p[f"alignments.{n}.log_temperature"]) for n in pairs}
@@ -156,12 +156,13 @@ def test_loss_equation_9() -> None:
     assert list(terms) == ["bce", "icl", "cm"]
     assert terms["icl"].item() == pytest.approx(alpha * icl, rel=1e-9)
     assert terms["cm"].item() == pytest.approx(beta * cm, rel=1e-9)
-    assert terms["bce"].item() == pytest.approx(balanced_loss(module.network(**inputs), target, 0.0).item())
+    alone = WithTerms(module, 0.0).cross_entropy(module.network(**inputs), target)
+    assert terms["bce"].item() == pytest.approx(alone.item())
 
 
 def test_each_term_trains_what_it_should() -> None:
     module = small().training_module().double()
-    terms = loss_terms(module, pictures(module.network, 7), torch.tensor(CLASSES, dtype=torch.float64), 0.0)
+    terms = WithTerms(module, 0.0)(bona_fide=torch.tensor(CLASSES, dtype=torch.float64), **pictures(module.network, 7))
     for term, aligned in (("bce", False), ("icl", True), ("cm", True)):
         module.zero_grad()
         terms[term].backward(retain_graph=True)
@@ -175,8 +176,8 @@ def test_each_term_trains_what_it_should() -> None:
 
 @pytest.mark.parametrize("bona_fide", [0.0, 1.0])
 def test_a_batch_of_one_class_has_nothing_to_match(bona_fide: float) -> None:
-    module = training_module(create_model("mm-fas", **SMALL))
-    terms = loss_terms(module, pictures(module.network, 3), torch.full((3,), bona_fide), 0.0)
+    module = create_model("mm-fas", **SMALL).training_module()
+    terms = WithTerms(module, 0.0)(bona_fide=torch.full((3,), bona_fide), **pictures(module.network, 3))
     assert terms["cm"].item() == 0
     assert terms["icl"].item() > 0
     assert terms["bce"].item() > 0
@@ -188,8 +189,8 @@ def test_a_batch_of_one_class_has_nothing_to_match(bona_fide: float) -> None:
 
 
 def test_a_single_sample_has_nothing_to_contrast() -> None:
-    module = training_module(create_model("mm-fas", **SMALL))
-    terms = loss_terms(module, pictures(module.network, 1), torch.ones(1), 0.0)
+    module = create_model("mm-fas", **SMALL).training_module()
+    terms = WithTerms(module, 0.0)(bona_fide=torch.ones(1), **pictures(module.network, 1))
     assert terms["icl"].item() == terms["cm"].item() == 0
 
 
@@ -221,7 +222,7 @@ def test_scores_do_not_depend_on_the_batch(batch: int) -> None:
 def test_alignment_is_no_part_of_the_network(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = create_model("mm-fas", **{**SMALL, "depth": 1, "fusion_blocks": 3})
-    module = training_module(model)
+    module = model.training_module()
     added = {name for name, _ in module.named_parameters()} - {f"network.{n}" for n, _ in model.named_parameters()}
     kinds = ("log_temperature", "matching.weight", "matching.bias")
     assert added == {f"alignments.{m}.{kind}" for m in ("depth", "ir") for kind in kinds}
@@ -245,7 +246,7 @@ def test_alignment_is_no_part_of_the_network(tmp_path: Path) -> None:
 
 
 def test_a_missing_modality_is_refused_in_training_too() -> None:
-    module = training_module(create_model("mm-fas", **SMALL))
+    module = create_model("mm-fas", **SMALL).training_module()
     given = pictures(module.network, 2)
     del given["depth"]
     for forward in (module.network, lambda **inputs: module(torch.ones(2), **inputs)):

@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from edgefas.contracts import IREncoding
 from edgefas.errors import UsageError
 from edgefas.models import create_model, load_checkpoint
+from edgefas.models.eca_fas import EcaFas
 from edgefas.training import loop
 from edgefas.training.loop import CHECKPOINT, HISTORY, RESUME, learning_rate, score_samples, train
-from edgefas.training.objective import training_module
+from edgefas.training.objective import objective
 from edgefas.training.recipe import Recipe, load_recipe
 from edgefas.training.simulated import Samples
 
@@ -101,8 +102,8 @@ def test_a_network_adds_terms_to_the_loss_and_leaves_them_out_of_the_checkpoint(
     names = load_checkpoint(tmp_path / "whole" / CHECKPOINT).state_dict()
     assert not any("alignment" in name for name in names)
     trained = load_file(tmp_path / "whole" / RESUME)
-    fresh = training_module(create_model("mm-fas", **TINY_MM_FAS)).state_dict()
-    for name in ("alignments.depth.log_temperature", "alignments.ir.log_temperature"):
+    fresh = objective(create_model("mm-fas", **TINY_MM_FAS), 0.0).state_dict()
+    for name in ("network.alignments.depth.log_temperature", "network.alignments.ir.log_temperature"):
         assert trained[f"model.{name}"] != fresh[name], "what the further terms alone train"
 
     with pytest.raises(KeyboardInterrupt):
@@ -133,6 +134,28 @@ def test_a_resumed_run_equals_an_unbroken_one(recipe: Recipe, tmp_path: Path) ->
         train(recipe, tmp_path / "broken", tmp_path, report=break_off_after_one_epoch)
     train(recipe, tmp_path / "broken", tmp_path, resume=True, report=quiet)
     assert (tmp_path / "broken" / HISTORY).read_text() == (tmp_path / "whole" / HISTORY).read_text()
+
+
+def test_a_network_with_losses_of_its_own_is_trained_by_them(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also resumed: its random patches are drawn anew from the epoch's seed."""
+    options = {"modality": "depth", "size_px": 48, "patch_px": 32, "base": 16, "groups": 8}
+    recipe = recipe.model_copy(update={"model": "eca-fas", "model_options": options})
+    totals = []
+    training_losses = EcaFas.training_losses
+
+    def watched(model: EcaFas, inputs: dict[str, torch.Tensor], labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        losses = training_losses(model, inputs, labels)
+        totals.append(sum(float(term.detach()) for term in losses.values()))
+        return losses
+
+    monkeypatch.setattr(EcaFas, "training_losses", watched)
+    train(recipe.model_copy(update={"epochs": 1}), tmp_path / "one", tmp_path, report=quiet)
+    row = json.loads((tmp_path / "one" / HISTORY).read_text())
+    assert len(totals) == 48 // 8
+    assert row["loss"] == pytest.approx(np.mean(totals), rel=1e-5)
+    test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path)
 
 
 def test_runs_are_neither_overwritten_nor_mixed(recipe: Recipe, tmp_path: Path) -> None:
