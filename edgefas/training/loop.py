@@ -25,6 +25,7 @@ from edgefas.models.registry import create_model
 from edgefas.models.weights import save_checkpoint
 from edgefas.training.augment import Batch, augment
 from edgefas.training.metrics import balanced_cross_entropy
+from edgefas.training.objective import objective
 from edgefas.training.recipe import Recipe
 from edgefas.training.simulated import Samples, samples_for
 
@@ -41,6 +42,8 @@ class EpochResult:
 
     epoch: int
     loss: float
+    terms: dict[str, float]
+    """What the loss is the sum of."""
     validation_loss: float
     """Balanced cross entropy: a proper score, which still tells models apart when none makes an error."""
     eer: float
@@ -77,10 +80,11 @@ def train(recipe: Recipe, out: Path, cache: Path, *, resume: bool = False, repor
     model.to(memory_format=torch.channels_last)  # a third less time per step on CPUs
     spec = _with_encoding(model.input_spec, recipe)
     model.input_spec = spec
+    trained = objective(model, recipe.label_smoothing)
     optimiser = torch.optim.AdamW(
-        model.parameters(), lr=recipe.optimiser.learning_rate, weight_decay=recipe.optimiser.weight_decay
+        trained.parameters(), lr=recipe.optimiser.learning_rate, weight_decay=recipe.optimiser.weight_decay
     )
-    first = _open_run(out, recipe, model, optimiser, resume)
+    first = _open_run(out, recipe, trained, optimiser, resume)
     if first >= recipe.epochs:
         raise UsageError(f"the run in {out} has all its {recipe.epochs} epochs; nothing is left to train")
     with fabric.rank_zero_first():  # one process renders, the others find it rendered
@@ -94,17 +98,17 @@ def train(recipe: Recipe, out: Path, cache: Path, *, resume: bool = False, repor
     loader = DataLoader(
         sampler.dataset, recipe.batch_size, sampler=sampler, drop_last=True, collate_fn=_already_a_batch
     )
-    wrapped, optimiser = fabric.setup(model, optimiser)
+    wrapped, optimiser = fabric.setup(trained, optimiser)
     best = _best_so_far(out)
     for epoch in range(first, recipe.epochs):
         sampler.set_epoch(epoch)
-        loss = _train_epoch(fabric, wrapped, optimiser, loader, recipe, spec, epoch, report)
-        result = _validate(model, splits["validation"], spec, epoch, loss, recipe.batch_size)
+        terms = _train_epoch(fabric, wrapped, optimiser, loader, recipe, spec, epoch, report)
+        result = _validate(model, splits["validation"], spec, epoch, terms, recipe.batch_size)
         if fabric.is_global_zero:
             if best is None or result.validation_loss < best:
                 best = result.validation_loss
                 save_checkpoint(out / CHECKPOINT, recipe.model, recipe.model_options, model.state_dict(), spec)
-            _save_resume(out, epoch, model, optimiser)
+            _save_resume(out, epoch, trained, optimiser)
             with (out / HISTORY).open("a") as file:
                 file.write(json.dumps(_as_row(result)) + "\n")
         report("epoch", epoch + 1, recipe.epochs)
@@ -135,26 +139,27 @@ def _train_epoch(
     spec: InputSpec,
     epoch: int,
     report: Report,
-) -> float:
-    """Mean loss; bona fide and attacks weigh the same whatever their numbers."""
+) -> dict[str, float]:
+    """Means of the loss's terms."""
     seed = recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank
     torch.manual_seed(seed)  # dropout draws from the global generator: a resumed run must draw the same
     generator = torch.Generator().manual_seed(seed)
     model.train()
-    total = 0.0
+    totals: dict[str, float] = {}
     for step, batch in enumerate(loader):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(recipe, epoch + step / len(loader))
         target = batch.pop("bona_fide")
         inputs = fabric.to_device(augment(batch, spec, recipe.augmentation, generator))
-        loss = _balanced_loss(model(**inputs), fabric.to_device(target), recipe.label_smoothing)
+        terms = model(bona_fide=fabric.to_device(target), **inputs)
         optimiser.zero_grad(set_to_none=True)
-        fabric.backward(loss)
+        fabric.backward(torch.stack(list(terms.values())).sum())
         fabric.clip_gradients(model, optimiser, max_norm=5.0)
         optimiser.step()
-        total += float(loss.detach())
+        for name, term in terms.items():
+            totals[name] = totals.get(name, 0.0) + float(term.detach())
         report(f"epoch {epoch + 1}", step + 1, len(loader))
-    return total / len(loader)
+    return {name: total / len(loader) for name, total in totals.items()}
 
 
 def learning_rate(recipe: Recipe, epochs_done: float) -> float:
@@ -165,19 +170,14 @@ def learning_rate(recipe: Recipe, epochs_done: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (epochs_done - warmup) / (recipe.epochs - warmup)))
 
 
-def _balanced_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
-    soft = target * (1 - 2 * smoothing) + smoothing
-    loss = nn.functional.binary_cross_entropy_with_logits(logits, soft, reduction="none")
-    share = target.mean().clamp(0.1, 0.9)
-    weight = torch.where(target > 0.5, 0.5 / share, 0.5 / (1 - share))
-    return (loss * weight).mean()
-
-
-def _validate(model: nn.Module, samples: Samples, spec: InputSpec, epoch: int, loss: float, batch: int) -> EpochResult:
+def _validate(
+    model: nn.Module, samples: Samples, spec: InputSpec, epoch: int, terms: dict[str, float], batch: int
+) -> EpochResult:
     scores = score_samples(model, samples, spec, batch)
     threshold, eer = equal_error_threshold(scores, samples.species)
     rates = error_rates(scores, samples.species, threshold)
-    return EpochResult(epoch, loss, balanced_cross_entropy(scores, samples.species), eer, threshold, rates)
+    loss = sum(terms.values())
+    return EpochResult(epoch, loss, terms, balanced_cross_entropy(scores, samples.species), eer, threshold, rates)
 
 
 def _sampler(inputs: _Inputs, recipe: Recipe, fabric: Fabric) -> DistributedSampler[Batch]:
@@ -236,7 +236,10 @@ def _save_resume(out: Path, epoch: int, model: nn.Module, optimiser: torch.optim
 def _load_resume(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
     tensors = load_file(out / RESUME)
     epoch = int(tensors.pop("epoch"))
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    found = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    if set(found) != set(model.state_dict()):
+        raise UsageError(f"{out / RESUME} is of another version of edgefas or of its network; start a new run")
+    model.load_state_dict(found)
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimiser."):
@@ -257,6 +260,7 @@ def _as_row(result: EpochResult) -> dict[str, Any]:
     return {
         "epoch": result.epoch,
         "loss": result.loss,
+        "terms": result.terms,
         "validation_loss": result.validation_loss,
         "eer": result.eer,
         "threshold": result.threshold,

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from edgefas.contracts import IREncoding
 from edgefas.errors import UsageError
-from edgefas.models.weights import load_checkpoint
+from edgefas.models import create_model, load_checkpoint
+from edgefas.models.eca_fas import EcaFas
 from edgefas.training import loop
-from edgefas.training.loop import CHECKPOINT, HISTORY, learning_rate, score_samples, train
+from edgefas.training.loop import CHECKPOINT, HISTORY, RESUME, learning_rate, score_samples, train
+from edgefas.training.objective import objective
 from edgefas.training.recipe import Recipe, load_recipe
 from edgefas.training.simulated import Samples
 
@@ -54,6 +57,11 @@ def quiet(what: str, done: int, total: int) -> None:
     """Report to nobody."""
 
 
+def break_off_after_one_epoch(what: str, done: int, total: int) -> None:
+    if what == "epoch" and done == 1:
+        raise KeyboardInterrupt
+
+
 def test_learns_relief_and_keeps_the_best(recipe: Recipe, tmp_path: Path) -> None:
     recipe = recipe.model_copy(update={"epochs": 10})
     train(recipe, tmp_path / "run", tmp_path, report=quiet)
@@ -65,6 +73,48 @@ def test_learns_relief_and_keeps_the_best(recipe: Recipe, tmp_path: Path) -> Non
     alive = samples.species == "bona_fide"
     in_order = scores[alive][:, None] > scores[~alive][None, :]
     assert in_order.mean() > 0.97  # area under the ROC curve: 60 short steps need not part every pair
+
+
+TINY_MM_FAS = {"dim": 12, "heads": 3, "depth": 1, "fusion_blocks": 1, "size_px": 48}
+
+
+def all_modalities(seed: int) -> Samples:
+    """The relief in depth and infrared, nothing in colour."""
+    made = relief_samples(24, seed)
+    depth = made.arrays["depth"]
+    arrays = {"depth": depth, "ir_lit": -depth, "rgb": np.zeros((24, 3, 48, 48), np.float16)}
+    return Samples(arrays, made.species, made.subjects, 1.0)
+
+
+def test_a_network_adds_terms_to_the_loss_and_leaves_them_out_of_the_checkpoint(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        loop, "samples_for", lambda data, split, spec, cache, progress: all_modalities(split.first_subject)
+    )
+    recipe = recipe.model_copy(update={"model": "mm-fas", "model_options": TINY_MM_FAS})
+    train(recipe, tmp_path / "whole", tmp_path, report=quiet)
+    rows = [json.loads(line) for line in (tmp_path / "whole" / HISTORY).read_text().splitlines()]
+    for row in rows:
+        assert list(row["terms"]) == ["bce", "icl", "cm"]
+        assert row["loss"] == pytest.approx(sum(row["terms"].values()))
+    assert rows[1]["loss"] < rows[0]["loss"]
+    names = load_checkpoint(tmp_path / "whole" / CHECKPOINT).state_dict()
+    assert not any("alignment" in name for name in names)
+    trained = load_file(tmp_path / "whole" / RESUME)
+    fresh = objective(create_model("mm-fas", **TINY_MM_FAS), 0.0).state_dict()
+    for name in ("network.alignments.depth.log_temperature", "network.alignments.ir.log_temperature"):
+        assert trained[f"model.{name}"] != fresh[name], "what the further terms alone train"
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "broken", tmp_path, report=break_off_after_one_epoch)
+    train(recipe, tmp_path / "broken", tmp_path, resume=True, report=quiet)
+    assert (tmp_path / "broken" / HISTORY).read_text() == (tmp_path / "whole" / HISTORY).read_text()
+
+
+def test_a_plain_network_has_the_cross_entropy_alone(recipe: Recipe, tmp_path: Path) -> None:
+    result = train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", tmp_path, report=quiet)
+    assert result.terms == {"bce": result.loss}
 
 
 def test_the_checkpoint_carries_the_recipes_ir_encoding(recipe: Recipe, tmp_path: Path) -> None:
@@ -80,15 +130,32 @@ def test_the_checkpoint_carries_the_recipes_ir_encoding(recipe: Recipe, tmp_path
 
 def test_a_resumed_run_equals_an_unbroken_one(recipe: Recipe, tmp_path: Path) -> None:
     train(recipe, tmp_path / "whole", tmp_path, report=quiet)
-
-    def break_off(what: str, done: int, total: int) -> None:
-        if what == "epoch" and done == 1:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "broken", tmp_path, report=break_off)
+        train(recipe, tmp_path / "broken", tmp_path, report=break_off_after_one_epoch)
     train(recipe, tmp_path / "broken", tmp_path, resume=True, report=quiet)
     assert (tmp_path / "broken" / HISTORY).read_text() == (tmp_path / "whole" / HISTORY).read_text()
+
+
+def test_a_network_with_losses_of_its_own_is_trained_by_them(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also resumed: its random patches are drawn anew from the epoch's seed."""
+    options = {"modality": "depth", "size_px": 48, "patch_px": 32, "base": 16, "groups": 8}
+    recipe = recipe.model_copy(update={"model": "eca-fas", "model_options": options})
+    totals = []
+    training_losses = EcaFas.training_losses
+
+    def watched(model: EcaFas, inputs: dict[str, torch.Tensor], labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        losses = training_losses(model, inputs, labels)
+        totals.append(sum(float(term.detach()) for term in losses.values()))
+        return losses
+
+    monkeypatch.setattr(EcaFas, "training_losses", watched)
+    train(recipe.model_copy(update={"epochs": 1}), tmp_path / "one", tmp_path, report=quiet)
+    row = json.loads((tmp_path / "one" / HISTORY).read_text())
+    assert len(totals) == 48 // 8
+    assert row["loss"] == pytest.approx(np.mean(totals), rel=1e-5)
+    test_a_resumed_run_equals_an_unbroken_one(recipe, tmp_path)
 
 
 def test_runs_are_neither_overwritten_nor_mixed(recipe: Recipe, tmp_path: Path) -> None:
