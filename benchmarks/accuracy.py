@@ -166,7 +166,7 @@ def main(
             if not path.is_file():
                 train(branch_recipe(name), path.parent, cache, report=report_to(progress, f"{name}: "))
             epochs[name] = len((path.parent / HISTORY).read_text().splitlines())
-        data = load_recipe(RECIPE).data
+        data = load_recipe(RECIPE).simulated
         for path in (*trained, *branches):
             spec = load_checkpoint(path).input_spec
             splits = {

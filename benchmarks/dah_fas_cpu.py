@@ -100,8 +100,8 @@ def main(
     recipe, spec = load_recipe(RECIPE), load_checkpoint(checkpoint).input_spec
     with training_progress() as progress:
         splits = [
-            samples_for(recipe.data, split, spec, cache, partial(report_to(progress), f"rendering {name}"))
-            for name, split in (("train", recipe.data.train), ("validation", recipe.data.validation))
+            samples_for(recipe.simulated, split, spec, cache, partial(report_to(progress), f"rendering {name}"))
+            for name, split in (("train", recipe.simulated.train), ("validation", recipe.simulated.validation))
         ]
     with tempfile.TemporaryDirectory() as work:
         engines = open_engines(checkpoint, splits[0], Path(work))

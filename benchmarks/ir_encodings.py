@@ -92,7 +92,7 @@ def load_parts(cache: Path) -> dict[str, Part]:
     """What to train on, choose the threshold with and judge; rendered where it was not rendered before."""
     recipe = load_recipe(RECIPE)
     spec = create_model(recipe.model, **recipe.model_options).input_spec
-    data = recipe.data
+    data = recipe.simulated
     assert data.test is not None
     learn, validation, test = (
         _rendered(data, split, spec, cache) for split in (data.train, data.validation, data.test)

@@ -120,7 +120,7 @@ def candidates_of_recipe(name: str, spec: InputSpec, cache: Path, progress: Prog
     from edgefas.training.recipe import load_recipe
     from edgefas.training.simulated import samples_for
 
-    data = load_recipe(name).data
+    data = load_recipe(name).simulated
     samples = samples_for(data, data.train, spec, cache, lambda done, total: progress(f"rendering {name}", done))
     digest = hashlib.sha256(f"{data.simulator_version} {data.train.to_json()}".encode()).hexdigest()
     offers = []

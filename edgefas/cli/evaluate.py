@@ -88,7 +88,7 @@ def command(
         if judged.run.shards > 1:
             _told_of_shard(judged, out)
             return
-        tables[str(model)] = judged.scores
+        tables[judged.run.model] = judged.scores
     elif merge:
         judged = _merged(merge)
         if out is not None:

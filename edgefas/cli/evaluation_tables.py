@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgefas.cli.console import errors, results
@@ -91,7 +92,8 @@ def _interval(interval: tuple[float, float] | None) -> str:
 
 def print_flips(flips: Sequence[Flips], old: str) -> None:
     """Whose decision is another one than that of `old`."""
-    table = _table(f"decisions against {old}", "n", "now accepted", "now rejected")
+    table = _table("species", "n", "now accepted", "now rejected")
+    table.title = f"decisions against {Path(old).name}"
     for flip in flips:
         counts = (flip.presentations, flip.now_accepted, flip.now_rejected)
         table.add_row(flip.pai, *(str(count) for count in counts))

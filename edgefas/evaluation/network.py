@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from edgefas.data import Sample, SampleTable, Split, load
 from edgefas.data.inputs import Encoder, encoder
 from edgefas.data.pictures import Picture
 from edgefas.engines.runtime import Engine, load_engine
-from edgefas.errors import MissingExtra
+from edgefas.errors import MissingExtra, UsageError
 from edgefas.evaluation import plots
 from edgefas.evaluation.conditions import Condition, by_condition
 from edgefas.evaluation.evaluate import Report
 from edgefas.evaluation.page import Case, Page
-from edgefas.evaluation.run import RUN_FILE, SCORES_FILE, Run, Shard, model_sha256, rows_of, score_samples
+from edgefas.evaluation.run import BATCH, RUN_FILE, SCORES_FILE, Run, Shard, model_sha256, rows_of, score_samples
 from edgefas.evaluation.score_files import write_scores
 from edgefas.evaluation.scores import Scores
 from edgefas.files import write_atomically
@@ -37,8 +37,9 @@ class Looked:
 
     model: Path
     table: SampleTable
-    rows: npt.NDArray[np.int64]
     encode: Encoder
+    places: list[tuple[int, int]]
+    """(N,) row of the table and moment of each score."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +73,19 @@ def judge(
 
     Raises:
         EngineError, BundleError: the network cannot be loaded.
-        UsageError: it needs a modality that the data set lacks.
+        UsageError: it needs a modality that the data set lacks, or the shard is empty.
         DataError: a sample cannot be read.
     """
     everything = rows_of(table, JUDGED_SPLITS)
     rows = shard.of_rows(everything)
+    if not len(rows):
+        most = max(1, len(everything) // BATCH)
+        raise UsageError(
+            f"shard {shard.number} of {shard.of} of {len(everything)} samples is empty; at most {most} are of use"
+        )
     with open_engine(model, threads) as engine:
         encode = encoder(table, engine.spec, moments, dropped)
-        scores = score_samples(engine, table, rows, encode, workers, lambda done: progress(done, len(rows)))
+        scored = score_samples(engine, table, rows, encode, workers, lambda done: progress(done, len(rows)))
         run = Run(
             model=model.name,
             model_sha256=model_sha256(model),
@@ -93,7 +99,7 @@ def judge(
             shard=shard.number,
             shards=shard.of,
         )
-    return Judged(run, scores, Looked(model, table, rows, encode))
+    return Judged(run, scored.scores, Looked(model, table, encode, scored.places))
 
 
 def open_engine(path: Path, threads: int) -> Engine:
@@ -132,20 +138,15 @@ class _Looking:
 
     def __init__(self, looked: Looked, scores: Scores, threshold: float) -> None:
         self._looked, self._threshold = looked, threshold
-        self._samples = {sample.id: sample for sample in self._every()}
-        self._test = scores.take(scores.split.are(Split.TEST.value))
+        test = scores.split.are(Split.TEST.value)
+        self._test = scores.take(test)
+        self._places = [looked.places[row] for row in np.flatnonzero(test).tolist()]
         self._explainer = _explainer(looked.model)
 
-    def _every(self) -> Iterator[Sample]:
-        return (self._looked.table[row] for row in self._looked.rows.tolist())
-
     def _sample(self, row: int) -> tuple[Sample, int]:
-        """The sample of a row, and which of its moments."""
-        name = str(self._test.id[row])
-        if name in self._samples:
-            return self._samples[name], 0
-        clip, _, number = name.rpartition("#")
-        return self._samples[clip], int(number)
+        """The sample of a row of split test, and which of its moments."""
+        place, moment = self._places[row]
+        return self._looked.table[place], moment
 
     def conditions(self) -> list[Condition]:
         samples = [self._sample(row)[0] for row in range(len(self._test))]

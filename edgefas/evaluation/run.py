@@ -27,6 +27,8 @@ from edgefas.evaluation.scores import Scores, ScoresError, Words
 
 SCORES_FILE, RUN_FILE = "scores.csv", "run.json"
 BATCH = 16
+"""Samples; of clips their moments, MOST_INPUTS at a time."""
+MOST_INPUTS = 32
 AHEAD = 4
 """Batches that are read before they are needed."""
 
@@ -51,14 +53,20 @@ class Run(Contract):
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several equal parts of a data set, in the order of its lists; 1 of 1 is all of it."""
+    """One of several parts of a data set, in the order of its lists; 1 of 1 is all of it.
+
+    Parts begin where a batch begins, so that a network computes the same batches, and the same last digits, in parts as
+    in one go.
+    """
 
     number: int = 1
     of: int = 1
 
     def of_rows(self, rows: np.ndarray) -> np.ndarray:
         """Its part of the rows."""
-        return rows[(self.number - 1) * len(rows) // self.of : self.number * len(rows) // self.of]
+        batches = -(-len(rows) // BATCH)
+        first, last = ((number * batches // self.of) * BATCH for number in (self.number - 1, self.number))
+        return rows[first:last]
 
 
 def parse_shard(text: str) -> Shard:
@@ -79,9 +87,17 @@ def rows_of(table: SampleTable, splits: Sequence[Split]) -> np.ndarray:
     return np.sort(np.concatenate(wanted)) if wanted else np.zeros(0, np.int64)
 
 
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores, and which moment of which row of the table each is of."""
+
+    scores: Scores
+    places: list[tuple[int, int]]
+
+
 def score_samples(
     engine: Engine, table: SampleTable, rows: np.ndarray, encode: Encoder, workers: int, progress: Callable[[int], None]
-) -> Scores:
+) -> Scored:
     """Score every moment of every sample.
 
     Args:
@@ -94,45 +110,43 @@ def score_samples(
         DataError: a sample cannot be read.
         EdgefasError: the network gave a score that is no number.
     """
-    ids: list[str] = []
-    samples: list[Sample] = []
+    places: list[tuple[int, int]] = []
     scores: list[float] = []
     waiting: list[tuple[int, Inputs]] = []
 
     def flush() -> None:
-        if not waiting:
-            return
-        batch = {name: np.concatenate([inputs[name] for _, inputs in waiting]) for name in waiting[0][1]}
-        for (place, _), score in zip(waiting, engine.score(batch).tolist(), strict=True):
-            if not np.isfinite(score):
-                raise EdgefasError(f"the network's score of {ids[place]} is {score}; see: edgefas compare")
-            scores[place] = score
+        for start in range(0, len(waiting), MOST_INPUTS):
+            part = waiting[start : start + MOST_INPUTS]
+            batch = {name: np.concatenate([inputs[name] for _, inputs in part]) for name in part[0][1]}
+            for (place, _), score in zip(part, engine.score(batch).tolist(), strict=True):
+                if not np.isfinite(score):
+                    name = table[places[place][0]].id
+                    raise EdgefasError(f"the network's score of {name} is {score}; see: edgefas compare")
+                scores[place] = score
         waiting.clear()
 
-    for done, (sample, moments) in enumerate(_encoded(table, rows, encode, workers), 1):
+    for done, (row, moments) in enumerate(_encoded(table, rows, encode, workers), 1):
         for number, inputs in enumerate(moments):
-            ids.append(sample.id if len(moments) == 1 else f"{sample.id}#{number}")
-            samples.append(sample)
+            places.append((row, number))
             scores.append(np.nan)
             if inputs is not None:
-                waiting.append((len(ids) - 1, inputs))
-        if len(waiting) >= BATCH:
+                waiting.append((len(places) - 1, inputs))
+        if done % BATCH == 0:
             flush()
         progress(done)
     flush()
-    return _table(ids, samples, scores)
+    return Scored(_table(table, places, scores), places)
 
 
 def _encoded(
     table: SampleTable, rows: np.ndarray, encode: Encoder, workers: int
-) -> Iterator[tuple[Sample, list[Inputs | None]]]:
-    """Samples and their inputs, in order, read ahead by a bounded number."""
+) -> Iterator[tuple[int, list[Inputs | None]]]:
+    """Rows and their inputs, in order, read ahead by a bounded number."""
 
-    def read(row: int) -> tuple[Sample, list[Inputs | None]]:
-        sample = table[row]
-        return sample, encode(sample)
+    def read(row: int) -> tuple[int, list[Inputs | None]]:
+        return row, encode(table[row])
 
-    coming: deque[Future[tuple[Sample, list[Inputs | None]]]] = deque()
+    coming: deque[Future[tuple[int, list[Inputs | None]]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="reader") as pool:
         try:
             for row in rows.tolist():
@@ -146,10 +160,11 @@ def _encoded(
                 future.cancel()
 
 
-def _table(ids: list[str], samples: list[Sample], scores: list[float]) -> Scores:
+def _table(table: SampleTable, places: list[tuple[int, int]], scores: list[float]) -> Scores:
+    samples = [table[row] for row, _ in places]
     alive = np.array([sample.label is Label.BONA_FIDE for sample in samples], bool)
     return Scores(
-        np.array(ids, dtype=object),
+        np.array(_names(samples, places), dtype=object),
         Words.of(sample.subject for sample in samples),
         alive,
         Words.of("" if sample.label is Label.BONA_FIDE else sample.pai for sample in samples),
@@ -157,6 +172,17 @@ def _table(ids: list[str], samples: list[Sample], scores: list[float]) -> Scores
         np.array(scores, np.float64),
         Words.of(_video_of(sample) for sample in samples),
     )
+
+
+def _names(samples: list[Sample], places: list[tuple[int, int]]) -> list[str]:
+    """The sample's id, with the number of a further moment; where a leak was allowed, with the split it is in, too."""
+    names = [
+        sample.id if not moment else f"{sample.id}#{moment}"
+        for sample, (_, moment) in zip(samples, places, strict=True)
+    ]
+    if len(set(names)) < len(names):
+        names = [f"{sample.split.value}: {name}" for sample, name in zip(samples, names, strict=True)]
+    return names
 
 
 def _video_of(sample: Sample) -> str:

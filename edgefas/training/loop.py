@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +19,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from edgefas.contracts import InputSpec, Label
-from edgefas.errors import UsageError
+from edgefas.errors import EdgefasError, UsageError
 from edgefas.evaluation.metrics import ErrorRates, equal_error_threshold, error_rates
 from edgefas.models.registry import create_model
 from edgefas.models.weights import save_checkpoint
 from edgefas.training.augment import Batch, augment
+from edgefas.training.encoded import dataset_splits
 from edgefas.training.metrics import balanced_cross_entropy
 from edgefas.training.objective import objective
-from edgefas.training.recipe import Recipe
-from edgefas.training.simulated import Samples, samples_for
+from edgefas.training.recipe import Data, DatasetData, Recipe
+from edgefas.training.simulated import samples_for
 
 log = logging.getLogger(__name__)
 
@@ -51,24 +52,50 @@ class EpochResult:
     rates: ErrorRates
 
 
-class _Inputs(Dataset[dict[str, Tensor]]):
-    """Reads whole batches from the memory-mapped arrays."""
+class TrainingSamples(Protocol):
+    """What training needs of samples, wherever they come from."""
 
-    def __init__(self, samples: Samples, spec: InputSpec) -> None:
-        self._arrays = {m.value: samples.arrays[array_name(m.value, spec)] for m in spec.modalities}
+    @property
+    def species(self) -> npt.NDArray[np.str_]:
+        """(N,) `Label.BONA_FIDE.value`, or the attack's species."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def read(self, rows: Sequence[int], spec: InputSpec) -> list[tuple[int, dict[str, npt.NDArray[np.float32]]]]:
+        """Rows with their inputs, (C, H, W) float32 by modality; rows without a face are left out."""
+
+
+class _Inputs(Dataset[dict[str, Tensor]]):
+    """Reads whole batches."""
+
+    def __init__(self, samples: TrainingSamples, spec: InputSpec) -> None:
+        self._samples, self._spec = samples, spec
         self._bona_fide = (samples.species == Label.BONA_FIDE.value).astype(np.float32)
 
     def __len__(self) -> int:
         return len(self._bona_fide)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        order = np.array(indices)
-        batch = {name: torch.from_numpy(array[order].astype(np.float32)) for name, array in self._arrays.items()}
-        return {**batch, "bona_fide": torch.from_numpy(self._bona_fide[order])}
+        found = self._samples.read(indices, self._spec)
+        if not found:
+            raise EdgefasError(
+                f"no face was found in any of {len(indices)} samples of a batch; see: edgefas data check"
+            )
+        names = found[0][1]
+        batch = {name: torch.from_numpy(np.stack([inputs[name] for _, inputs in found])) for name in names}
+        rows = [row for row, _ in found]
+        return {**batch, "bona_fide": torch.from_numpy(self._bona_fide[rows]), "row": torch.tensor(rows)}
 
 
-def train(recipe: Recipe, out: Path, cache: Path, *, resume: bool = False, report: Report) -> EpochResult:
+def train(
+    recipe: Recipe, out: Path, cache: Path, *, workers: int = 0, resume: bool = False, report: Report
+) -> EpochResult:
     """Train; leaves the checkpoint of the lowest validation loss, the history and the resume state in `out`.
+
+    Args:
+        cache: where rendered samples are kept.
+        workers: processes that read the pictures of a data set; 0: this one reads them.
 
     Raises:
         UsageError: `out` holds another run, or there is nothing to resume.
@@ -88,15 +115,17 @@ def train(recipe: Recipe, out: Path, cache: Path, *, resume: bool = False, repor
     if first >= recipe.epochs:
         raise UsageError(f"the run in {out} has all its {recipe.epochs} epochs; nothing is left to train")
     with fabric.rank_zero_first():  # one process renders, the others find it rendered
-        splits = {
-            name: samples_for(recipe.data, split, spec, cache, lambda done, total: report("rendering", done, total))
-            for name, split in (("train", recipe.data.train), ("validation", recipe.data.validation))
-        }
+        splits = _splits(recipe, spec, cache, report)
     # Not through fabric.setup_dataloaders: its loader sets the sampler's epoch by itself, counting from the process's
     # start, and a resumed run would see other batches.
     sampler = _sampler(_Inputs(splits["train"], spec), recipe, fabric)
     loader = DataLoader(
-        sampler.dataset, recipe.batch_size, sampler=sampler, drop_last=True, collate_fn=_already_a_batch
+        sampler.dataset,
+        recipe.batch_size,
+        sampler=sampler,
+        drop_last=True,
+        collate_fn=_already_a_batch,
+        **_readers(recipe.data, workers),
     )
     wrapped, optimiser = fabric.setup(trained, optimiser)
     best = _best_so_far(out)
@@ -115,19 +144,39 @@ def train(recipe: Recipe, out: Path, cache: Path, *, resume: bool = False, repor
     return result
 
 
-def score_samples(model: nn.Module, samples: Samples, spec: InputSpec, batch_size: int = 64) -> npt.NDArray[np.float32]:
-    """(N,) log-odds of every sample, in evaluation mode."""
-    inputs, scores = _Inputs(samples, spec), []
+def _splits(recipe: Recipe, spec: InputSpec, cache: Path, report: Report) -> Mapping[str, TrainingSamples]:
+    data = recipe.data
+    if isinstance(data, DatasetData):
+        return dataset_splits(data, spec)
+    return {
+        name: samples_for(data, split, spec, cache, lambda done, total: report("rendering", done, total))
+        for name, split in (("train", data.train), ("validation", data.validation))
+    }
+
+
+def _readers(data: Data, workers: int) -> dict[str, Any]:
+    """Pictures are decoded in processes of their own; arrays that were rendered before are just there."""
+    if not workers or not isinstance(data, DatasetData):
+        return {}
+    return {"num_workers": workers, "multiprocessing_context": "spawn", "persistent_workers": True}
+
+
+def score_samples(
+    model: nn.Module, samples: TrainingSamples, spec: InputSpec, batch_size: int = 64
+) -> npt.NDArray[np.float32]:
+    """(N,) log-odds of every sample, in evaluation mode; NaN where no face was found."""
+    inputs, scores = _Inputs(samples, spec), np.full(len(samples), np.nan, np.float32)
     was_training = model.training
     model.eval()
     with torch.inference_mode():
         for start in range(0, len(inputs), batch_size):
             batch = inputs.__getitems__(list(range(start, min(start + batch_size, len(inputs)))))
             batch.pop("bona_fide")
+            rows = batch.pop("row").numpy()
             device = next(model.parameters()).device
-            scores.append(model(**{name: value.to(device) for name, value in batch.items()}).cpu().numpy())
+            scores[rows] = model(**{name: value.to(device) for name, value in batch.items()}).cpu().numpy()
     model.train(was_training)
-    return np.concatenate(scores).astype(np.float32)
+    return scores
 
 
 def _train_epoch(
@@ -150,6 +199,7 @@ def _train_epoch(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(recipe, epoch + step / len(loader))
         target = batch.pop("bona_fide")
+        batch.pop("row")
         inputs = fabric.to_device(augment(batch, spec, recipe.augmentation, generator))
         terms = model(bona_fide=fabric.to_device(target), **inputs)
         optimiser.zero_grad(set_to_none=True)
@@ -171,13 +221,15 @@ def learning_rate(recipe: Recipe, epochs_done: float) -> float:
 
 
 def _validate(
-    model: nn.Module, samples: Samples, spec: InputSpec, epoch: int, terms: dict[str, float], batch: int
+    model: nn.Module, samples: TrainingSamples, spec: InputSpec, epoch: int, terms: dict[str, float], batch: int
 ) -> EpochResult:
-    scores = score_samples(model, samples, spec, batch)
-    threshold, eer = equal_error_threshold(scores, samples.species)
-    rates = error_rates(scores, samples.species, threshold)
+    every = score_samples(model, samples, spec, batch)
+    seen = ~np.isnan(every)
+    scores, species = every[seen], samples.species[seen]
+    threshold, eer = equal_error_threshold(scores, species)
+    rates = error_rates(scores, species, threshold)
     loss = sum(terms.values())
-    return EpochResult(epoch, loss, terms, balanced_cross_entropy(scores, samples.species), eer, threshold, rates)
+    return EpochResult(epoch, loss, terms, balanced_cross_entropy(scores, species), eer, threshold, rates)
 
 
 def _sampler(inputs: _Inputs, recipe: Recipe, fabric: Fabric) -> DistributedSampler[Batch]:
@@ -200,11 +252,6 @@ def _with_encoding(spec: InputSpec, recipe: Recipe) -> InputSpec:
     if spec.ir is None:
         return spec
     return spec.model_copy(update={"ir": spec.ir.model_copy(update={"encoding": recipe.ir_encoding})})
-
-
-def array_name(modality: str, spec: InputSpec) -> str:
-    """Which array of `Samples` feeds this input."""
-    return f"ir_{spec.ir.encoding.value}" if modality == "ir" and spec.ir is not None else modality
 
 
 def _open_run(out: Path, recipe: Recipe, model: nn.Module, optimiser: torch.optim.Optimizer, resume: bool) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from edgefas.contracts import Contract, IREncoding
 from edgefas.errors import UsageError
@@ -52,6 +53,28 @@ class SimulatedData(Contract):
         return self
 
 
+class DatasetData(Contract):
+    """Training and validation data from a data set: its train and dev splits."""
+
+    kind: Literal["dataset"]
+    dataset: str = Field(description="see `edgefas data list`")
+    root: str = Field("", description="its folder; on the command line: data.root=FOLDER")
+    protocol: str | None = Field(None, description="none: the data set's first")
+    moments: int = Field(5, ge=1, le=1000, description="pictures of a clip, at equal distances")
+    allow: tuple[str, ...] = Field((), description="kinds of leaks that shall not stop it, see `edgefas data check`")
+
+
+def _kind_of(data: Any) -> str:
+    """Recipes of simulated data need not say so."""
+    kind = data.get("kind", "simulated") if isinstance(data, dict) else data.kind
+    return str(kind)
+
+
+Data = Annotated[
+    Annotated[SimulatedData, Tag("simulated")] | Annotated[DatasetData, Tag("dataset")], Discriminator(_kind_of)
+]
+
+
 class Augmentation(Contract):
     """Random changes of a training batch: the paper's flipping, rotation and cropping, then light and noise."""
 
@@ -80,7 +103,7 @@ class Recipe(Contract):
     model: str
     model_options: dict[str, Any] = Field(default_factory=dict)
     ir_encoding: IREncoding = IREncoding.LIT
-    data: SimulatedData
+    data: Data
     augmentation: Augmentation = Augmentation()
     optimiser: Optimiser
     epochs: int = Field(ge=1, le=10000)
@@ -88,12 +111,26 @@ class Recipe(Contract):
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="keeps log-odds finite on separable data")
     seed: int = Field(ge=0)
 
+    @property
+    def simulated(self) -> SimulatedData:
+        """Its simulated data.
 
-def load_recipe(name: str) -> Recipe:
+        Raises:
+            UsageError: it is trained on a data set.
+        """
+        if isinstance(self.data, SimulatedData):
+            return self.data
+        raise UsageError(f"the recipe of {self.model} is trained on {self.data.dataset}; this needs simulated data")
+
+
+def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """A shipped recipe by name, or one by path.
 
+    Args:
+        changes: `key=value` each, dots between the levels: `data.root=FOLDER`, `epochs=3`; a value is YAML.
+
     Raises:
-        UsageError: no such recipe, or the file is no YAML mapping.
+        UsageError: no such recipe, the file is no YAML mapping, or a change is not of that form.
         ContractError: an unknown key or a value out of range, by name.
     """
     path = Path(name)
@@ -114,4 +151,22 @@ def load_recipe(name: str) -> Recipe:
         raise UsageError(f"{name} is not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{name} holds {type(data).__name__}, a recipe is a mapping of keys to values")
+    for change in changes:
+        _change(data, change)
     return Recipe.from_dict(data)
+
+
+def _change(data: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals or not all(key.split(".")):
+        raise UsageError(f"{change!r} is no change of a recipe; write key=value, as epochs=3 or data.root=FOLDER")
+    *levels, last = key.split(".")
+    place: Any = data
+    for level in levels:
+        place = place.setdefault(level, {})
+        if not isinstance(place, dict):
+            raise UsageError(f"{change!r}: {level} of the recipe is {place!r} and has no keys of its own")
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{change!r}: the value is not valid YAML: {error}") from None
