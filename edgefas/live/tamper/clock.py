@@ -85,13 +85,17 @@ def _check_pace(memory: ClockMemory, rule: TamperRule, frame: Frame) -> tuple[Cl
         return _clean(replace(_seen(memory, frame), offset_ns=offset_ns, settling=settling, others=0))
 
     # Elsewhere: adopted when enough frames agree on it, as after a real clock's jump. A clock of another pace never is:
-    # before there are enough, it has gone too far from where they began.
+    # before there are enough, it has gone too far from where they began. So has one whose first frame came late: the
+    # next round then begins with a frame that did not.
     others, other_ns = memory.others + 1, memory.other_ns
     if memory.others == 0 or abs(offset_ns - other_ns) > step_ns // 2:
         others, other_ns = 1, offset_ns
     moved = replace(_seen(memory, frame), others=others, other_ns=other_ns, doubt=rule.settle_frames)
-    if others > 2 * rule.settle_frames and abs(offset_ns - other_ns) < step_ns // 10:
-        moved = replace(moved, offset_ns=offset_ns, others=0, settling=rule.settle_frames, doubt=0)
+    if others > 2 * rule.settle_frames:
+        if abs(offset_ns - other_ns) < step_ns // 10:
+            moved = replace(moved, offset_ns=offset_ns, others=0, settling=rule.settle_frames, doubt=0)
+        else:
+            moved = replace(moved, other_ns=offset_ns, others=1)
     return (moved, Reason.CLOCK_JUMPED) if ahead else (replace(moved, doubt=memory.doubt), Reason.FRAME_STALE)
 
 

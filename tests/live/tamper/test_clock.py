@@ -87,6 +87,16 @@ def test_a_leap_that_stays_is_adopted_after_a_second() -> None:
     assert set(found[91:]) == {None}
 
 
+@pytest.mark.parametrize("late_ms", [30, 60, 110])
+def test_a_leap_whose_first_frame_came_late_is_adopted_too(late_ms: float) -> None:
+    moments = honest(300, jitter_ms=1)
+    leapt = [(n, device_ms + 1e9, host_ms) for n, device_ms, host_ms in moments[100:]]
+    leapt[0] = (leapt[0][0], leapt[0][1], leapt[0][2] + late_ms)
+    found = reasons([*moments[:100], *leapt])
+    assert found[100] is JUMPED
+    assert set(found[100 + 2 * 2 * RULE.settle_frames + 2 :]) == {None}
+
+
 @pytest.mark.parametrize("pace", [0.5, 0.9, 1.1, 2.0])
 def test_a_clock_of_another_pace_is_never_adopted(pace: float) -> None:
     start = honest(60, jitter_ms=1)
