@@ -57,7 +57,7 @@ class ListFormat:
         raise ValueError(f"the label is {word!r}; a {self} has {self.bona_fide} or {self.attack}")
 
     def word(self, label: Label) -> str:
-        """The contrary of `label`."""
+        """The word for a label."""
         return self.bona_fide if label is Label.BONA_FIDE else self.attack
 
 
