@@ -7,6 +7,7 @@ test: every attack of the test is of an unseen kind. The challenge's Val and Tes
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from edgefas.data.lines import find_list, need_list
@@ -18,6 +19,7 @@ from edgefas.data.table import Rows, SampleTable
 NAME = "casia-surf"
 PROTOCOLS = ("challenge", "paper", "paper-video")
 CHALLENGE = ListFormat("CASIA-SURF challenge list", ("rgb", "depth", "ir"), bona_fide="1", attack="0")
+CHALLENGE_ANONYMOUS = replace(CHALLENGE, anonymous=True)
 PAPER = ListFormat("CASIA-SURF paper list", ("rgb",), bona_fide="0", attack="1")
 PAPER_VIDEO = ListFormat("CASIA-SURF paper list of clips", ("rgb",), bona_fide="0", attack="1", clips=True)
 CLIPS = {
@@ -51,7 +53,8 @@ def read(root: Path, protocol: str) -> SampleTable:
                 )
             elif path is not None or split is Split.TRAIN:
                 path = path or need_list(root, [name], _FOLDERS, NAME)
-                read_list(path, CHALLENGE, facts_of, rows, split, root)
+                form = CHALLENGE if split is Split.TRAIN else CHALLENGE_ANONYMOUS
+                read_list(path, form, facts_of, rows, split, root)
         return rows.table(NAME, protocol, root)
     rows = Rows("rgb")
     form, unit = (PAPER_VIDEO, "video") if protocol == "paper-video" else (PAPER, "image")

@@ -23,7 +23,7 @@ PAPER_PROTOCOLS = ("1.1", "1.3", "1.5", "2.1", "2.2", "3", "4.1", "4.3", "4.5")
 PROTOCOLS = (*CHALLENGE_PROTOCOLS, *PAPER_PROTOCOLS, *(f"{name}-video" for name in PAPER_PROTOCOLS))
 CHALLENGE = ListFormat("CeFA challenge list", ("rgb",), bona_fide="1", attack="0")
 CHALLENGE_CLIPS = ListFormat(
-    "CeFA challenge list of clips", ("rgb",), bona_fide="1", attack="0", clips=True, inside="profile"
+    "CeFA challenge list of clips", ("rgb",), bona_fide="1", attack="0", clips=True, inside="profile", anonymous=True
 )
 PAPER = ListFormat("CeFA paper list", ("rgb",), bona_fide="0", attack="1")
 PAPER_VIDEO = ListFormat("CeFA paper list of clips", ("rgb",), bona_fide="0", attack="1", clips=True)

@@ -5,6 +5,7 @@ Nothing here opens a picture; `check_files` does.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -13,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgefas.data.sample import Split
+from edgefas.data.sample import BONA_FIDE, Split
 from edgefas.data.table import I64, SPLITS, ListNote, PathColumn, SampleTable
 from edgefas.errors import CheckFailed
 
@@ -98,14 +99,14 @@ def require_sound(table: SampleTable, allow: Collection[Kind] = ()) -> None:
 
 def counts(table: SampleTable) -> dict[str, dict[str, int]]:
     """Samples by split and PAI, bona fide first."""
-    names = sorted(
-        {table.pai(int(row)) for row in _first_of_each_kind(table)}, key=lambda name: (name != "bona_fide", name)
-    )
-    found = {split.value: dict.fromkeys(names, 0) for split in table.present()}
     _, rows, sizes = np.unique(_kind_keys(table), return_index=True, return_counts=True)
-    for row, size in zip(rows, sizes, strict=True):
-        found[SPLITS[table.splits[row]].value][table.pai(int(row))] += int(size)
-    return {split: {name: size for name, size in by_pai.items() if size} for split, by_pai in found.items()}
+    found = {split.value: Counter[str]() for split in table.present()}
+    for row, size in zip(rows.tolist(), sizes.tolist(), strict=True):
+        found[SPLITS[table.splits[row]].value][table.pai(row)] += size
+    return {
+        split: {name: by_pai[name] for name in sorted(by_pai, key=lambda name: (name != BONA_FIDE, name))}
+        for split, by_pai in found.items()
+    }
 
 
 def leaks(table: SampleTable) -> list[Problem]:
@@ -116,10 +117,6 @@ def leaks(table: SampleTable) -> list[Problem]:
 def _kind_keys(table: SampleTable) -> I64:
     """(N,) equal where split, label and facts are."""
     return (table.fact_codes.astype(np.int64) * 2 + table.attack) * len(SPLITS) + table.splits
-
-
-def _first_of_each_kind(table: SampleTable) -> I64:
-    return np.unique(_kind_keys(table), return_index=True)[1]
 
 
 def _subjects(table: SampleTable, split: Split) -> set[str]:

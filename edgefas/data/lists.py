@@ -44,6 +44,8 @@ class ListFormat:
     """The paths are folders of pictures, not pictures."""
     inside: str = ""
     """Where the pictures lie in such a folder."""
+    anonymous: bool = False
+    """Its paths need not tell the label: nothing confirms it then."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.bona_fide} = bona fide, {self.attack} = attack)"
@@ -57,7 +59,7 @@ class ListFormat:
         raise ValueError(f"the label is {word!r}; a {self} has {self.bona_fide} or {self.attack}")
 
     def word(self, label: Label) -> str:
-        """The contrary of `label`."""
+        """The word for a label."""
         return self.bona_fide if label is Label.BONA_FIDE else self.attack
 
 
@@ -208,6 +210,8 @@ def _check_row(folders: Sequence[_Folder], label: Label, form: ListFormat) -> No
     for other in folders[1:]:
         if other.clip != first.clip:
             raise ValueError(f"the columns are of different clips: {first.path} and {other.path}")
+    if first.label is None and not form.anonymous:
+        raise ValueError(f"{first.path!r} says neither bona fide nor attack; a {form} names clips of the set's layout")
     if first.label is not None and first.label is not label:
         raise ValueError(
             f"the label {form.word(label)} means {label.value} in a {form}, and the path says {first.label.value} "

@@ -17,4 +17,6 @@ def with_siblings(table: SampleTable, last: str, siblings: Mapping[str, str]) ->
 
 def _sibling(folder: str, last: str, other: str) -> str:
     parent, _, name = folder.rpartition("/")
-    return f"{parent}/{other}" if name == last else folder
+    if name != last:
+        return folder
+    return f"{parent}/{other}" if parent else other

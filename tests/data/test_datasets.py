@@ -13,6 +13,7 @@ from edgefas.contracts import Label
 from edgefas.data import DATASETS, Sample, SampleTable, Split, check_files, check_lists, load, load_frames, open_dataset
 from edgefas.data.celeba_spoof import face_box_px
 from edgefas.data.sample import BONA_FIDE, DataError
+from edgefas.data.siblings import _sibling
 from edgefas.errors import UsageError
 from tests.data import trees
 
@@ -96,6 +97,10 @@ def test_lists_may_begin_above_the_data_sets_folder(tmp_path: Path, prefix: str)
     table = open_dataset("casia-surf", root, "paper")
     assert all(path.is_file() for sample in table for path in sample.paths.values())
     assert {sample.paths["depth"].parent.name for sample in table} == {"depth"}
+
+
+def test_modalities_beside_colour_stay_in_the_data_sets_folder() -> None:
+    assert [_sibling(folder, "color", "ir") for folder in ("a/color", "color", "a/b")] == ["a/ir", "ir", "a/b"]
 
 
 def test_a_public_list_without_labels_leaves_its_split_out(tmp_path: Path) -> None:

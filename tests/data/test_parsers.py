@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,7 +56,8 @@ def test_a_written_list_is_read_back(rows: list[tuple[str, str, bool]]) -> None:
         lines = [f"a {subject}/color/{name} x.jpg {int(attack)}" for subject, name, attack in rows]
         (root / "list.txt").write_text("\n".join(lines))
         made = Rows("rgb")
-        read_list(root / "list.txt", PAPER, lambda path: Facts(subject=path.split("/")[0]), made, Split.DEV, root)
+        form = replace(PAPER, anonymous=True)
+        read_list(root / "list.txt", form, lambda path: Facts(subject=path.split("/")[0]), made, Split.DEV, root)
         table = made.table("x", "y", root)
         assert [(s.subject, s.paths["rgb"], s.label is Label.ATTACK) for s in table] == [
             (f"a {subject}", root / f"a {subject}/color/{name} x.jpg", attack) for subject, name, attack in rows

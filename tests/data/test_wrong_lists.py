@@ -36,6 +36,7 @@ CASES: dict[tuple[str, str], list[tuple[Edit, str]]] = {
     ],
     ("casia-surf", "paper"): [
         (flip(P1), "p1_image_train.txt, line 1: the label 1 means attack in a CASIA-SURF paper list (0 = bona fide"),
+        (overwrite(P1, b"color/0001.jpg 0"), "line 1: 'color' says neither bona fide nor attack; a CASIA-SURF paper"),
         (edit(P1, "/color/", "/depth/"), "say depth; expected one each of rgb"),
         (remove(P1), "docs/datasets/casia-surf.md says where it is from"),
     ],
@@ -44,6 +45,7 @@ CASES: dict[tuple[str, str], list[tuple[Edit, str]]] = {
         (edit(P4.format("dev"), "1_223_1_1_4", "1_223_1_1_5"), "the clip's attack field is '5'; expected 1 bona_fide"),
         (edit(P4.format("dev"), "/1_223", "/2_223"), "the clip is of CA-223 and lies in the folder of AF-223"),
         (edit(P4.format("dev"), "1_223_1_1_4", "1_223_1_4"), "the clip's name has 4 fields; expected 5, or 7 of a mas"),
+        (edit(P4.format("dev"), "1_223_1_1_4", "000223"), "000223/color' says neither bona fide nor attack"),
         (edit(P4.format("test"), "Mask/073/1_", "Mask/073/2_"), "a clip of seven fields is of a mask, in 3D-Mask or"),
     ],
     ("cefa", "4@1"): [
