@@ -1,6 +1,6 @@
 """Whether `edgefas evaluate` waits for its engine or for its pictures.
 
-    python -m edgefas.benchmarks.evaluation_speed MODEL ROOT --dataset NAME [--workers 2] [--samples 2000] [-o results.json]
+    python -m edgefas.benchmarks.evaluation_speed MODEL ROOT --dataset NAME [--workers 2] [-o results.json]
 
 The same samples are scored twice, in blocks that take turns: through the whole path (files, decoding, preprocessing,
 engine), and by the engine alone on inputs prepared before. What is judged is the ratio of the two.
