@@ -38,8 +38,9 @@ from edgefas.evaluation.metrics import equal_error_threshold
 from edgefas.files import write_atomically
 from edgefas.models.weights import load_checkpoint
 from edgefas.training.calibration_set import F32, score_with, write_calibration_set
-from edgefas.training.loop import CHECKPOINT, HISTORY, train
+from edgefas.training.loop import train
 from edgefas.training.recipe import Recipe, load_recipe
+from edgefas.training.run_folder import CHECKPOINT, METRICS
 from edgefas.training.simulated import Samples, samples_for
 
 RECIPE = "dah-fas-lite-sim"
@@ -165,7 +166,7 @@ def main(
         for name, path in zip(names, branches, strict=True):
             if not path.is_file():
                 train(branch_recipe(name), path.parent, cache, report=report_to(progress, f"{name}: "))
-            epochs[name] = len((path.parent / HISTORY).read_text().splitlines())
+            epochs[name] = len((path.parent / METRICS).read_text().splitlines())
         data = load_recipe(RECIPE).simulated
         for path in (*trained, *branches):
             spec = load_checkpoint(path).input_spec

@@ -32,8 +32,9 @@ from edgefas.files import write_atomically
 from edgefas.live.model import DEMO_BUNDLE
 from edgefas.models.weights import load_checkpoint
 from edgefas.training.calibration_set import inputs_of, score_with, spread, write_calibration_set
-from edgefas.training.loop import CHECKPOINT, train
+from edgefas.training.loop import train
 from edgefas.training.recipe import Recipe, load_recipe
+from edgefas.training.run_folder import CHECKPOINT
 from edgefas.training.simulated import Samples, samples_for
 
 GOLDEN_FRAMES = 3

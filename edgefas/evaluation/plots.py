@@ -34,7 +34,7 @@ def roc(test: Presentations) -> str:
         axes.set(xscale="log", xlabel="attacks accepted", ylabel="bona fide accepted", ylim=(-0.02, 1.02))
         axes.legend(fontsize="x-small", loc="lower right")
 
-    return _figure("ROC", draw)
+    return figure("ROC", draw)
 
 
 def det(test: Presentations) -> str:
@@ -53,7 +53,7 @@ def det(test: Presentations) -> str:
         axes.set_yticks(ticks, labels)
         axes.grid(alpha=0.3)
 
-    return _figure("DET", draw)
+    return figure("DET", draw)
 
 
 def rates(test: Presentations, threshold: float) -> str:
@@ -69,7 +69,7 @@ def rates(test: Presentations, threshold: float) -> str:
         axes.set(xlabel="threshold (log-odds of bona fide)", ylabel="error rate")
         axes.legend(fontsize="x-small")
 
-    return _figure("Error rates by threshold", draw)
+    return figure("Error rates by threshold", draw)
 
 
 def histograms(test: Presentations, threshold: float) -> str:
@@ -87,7 +87,7 @@ def histograms(test: Presentations, threshold: float) -> str:
         axes.set(xlabel="score (log-odds of bona fide)", ylabel="share")
         axes.legend(fontsize="x-small")
 
-    return _figure("Scores", draw)
+    return figure("Scores", draw)
 
 
 def scatter(points: npt.NDArray[np.floating], species: Sequence[str], title: str) -> str:
@@ -102,7 +102,7 @@ def scatter(points: npt.NDArray[np.floating], species: Sequence[str], title: str
         axes.set(xticks=[], yticks=[])
         axes.legend(fontsize="x-small")
 
-    return _figure(title, draw)
+    return figure(title, draw)
 
 
 def _rates(test: Presentations, attacks: npt.NDArray[np.floating]) -> tuple[Any, Any]:
@@ -125,18 +125,22 @@ def _probit(share: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.array([NormalDist().inv_cdf(float(value)) for value in share])
 
 
-def _figure(title: str, draw: Callable[[Axes], None]) -> str:
-    """One pair of axes as an `<svg>` element."""
+def figure(title: str, draw: Callable[[Axes], None]) -> str:
+    """One pair of axes as an `<svg>` element.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
     matplotlib = require("matplotlib", "report")
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.hashsalt": _SALT, "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(4.6, 3.4), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
+        canvas = Figure(figsize=(4.6, 3.4), layout="constrained")
+        FigureCanvasSVG(canvas)
+        axes = canvas.add_subplot()
         axes.set_title(title, fontsize=10)
         draw(axes)
         text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        canvas.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue().partition("<svg")[1] + text.getvalue().partition("<svg")[2]

@@ -87,14 +87,29 @@ class Augmentation(Contract):
     contrast: float = Field(0.2, ge=0, le=0.9)
     noise: float = Field(0.05, ge=0, le=1, description="standard deviation on normalised colour and infrared")
     depth_noise: float = Field(0.02, ge=0, le=1, description="standard deviation on encoded depth")
+    depth_gain: float = Field(0.0, ge=0, le=1, description="log-uniform per sample: cameras of unknown scale")
+    depth_shift: float = Field(0.0, ge=0, le=1, description="of encoded depth, uniform per sample")
+    cutout_share: float = Field(0.0, ge=0, le=1, description="side of a square that is shown as nothing, at most")
+    modality_dropout: float = Field(0.0, ge=0, lt=1, description="chance that a modality is shown as nothing")
 
 
 class Optimiser(Contract):
-    """AdamW with linear warm-up and one cosine cycle."""
+    """How weights follow gradients."""
 
-    learning_rate: float = Field(gt=0, le=1)
+    kind: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = Field(gt=0, le=1, description="the peak")
     weight_decay: float = Field(0.01, ge=0, le=1)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+
+
+class Schedule(Contract):
+    """The learning rate over time, after a linear warm-up."""
+
+    kind: Literal["cosine", "cyclic_cosine", "decay"] = "cosine"
     warmup_epochs: float = Field(1.0, ge=0)
+    cycle_epochs: float = Field(10.0, gt=0, description="of cyclic_cosine: each cycle starts at the peak")
+    decay: float = Field(0.95, gt=0, le=1, description="of decay: the factor")
+    decay_epochs: float = Field(50.0, gt=0, description="of decay: how often")
 
 
 class Recipe(Contract):
@@ -106,6 +121,11 @@ class Recipe(Contract):
     data: Data
     augmentation: Augmentation = Augmentation()
     optimiser: Optimiser
+    schedule: Schedule = Schedule()
+    sampler: Literal["shuffled", "balanced"] = Field("shuffled", description="balanced: as many of either class")
+    accumulate: int = Field(1, ge=1, le=1024, description="batches whose gradients make one step")
+    max_gradient_norm: float | None = Field(5.0, gt=0, description="null: gradients are not clipped")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="16-mixed needs a GPU")
     epochs: int = Field(ge=1, le=10000)
     batch_size: int = Field(ge=2, le=4096)
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="keeps log-odds finite on separable data")
