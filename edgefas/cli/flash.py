@@ -81,7 +81,8 @@ def command(
         raise UsageError("--records FOLDER and --record-key KEY go together")
     key = None if record_key is None else private_key_of(record_key, passphrase_file)
     wheels = None if toolkit is None else read_wheels(toolkit)
-    logging.getLogger("asyncssh").setLevel(logging.WARNING)
+    for name in ("asyncio", "asyncssh"):  # what they say of a broken connection is told by the stage it broke in
+        logging.getLogger(name).setLevel(logging.ERROR)
     with _View(list(boards)) as view:
         if bundle is None:
             done = asyncio.run(roll_back(boards, why, view.report))

@@ -43,7 +43,8 @@ def status(
     from edgefas.files import write_atomically
 
     boards = chosen(read_fleet(inventory), names or [])
-    logging.getLogger("asyncssh").setLevel(logging.WARNING)
+    for name in ("asyncio", "asyncssh"):  # what they say of a broken connection is told by the stage it broke in
+        logging.getLogger(name).setLevel(logging.ERROR)
     with errors.status("asking") as waiting:
         asked: list[str] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -186,8 +187,16 @@ async def connected(board: Board) -> AsyncIterator[Remote]:
             keepalive_interval=ALIVE_EVERY_S,
             keepalive_count_max=3,
         )
+    asyncio.get_running_loop().set_exception_handler(_left_behind)
     async with connection:
         yield Remote(board, connection)
+
+
+def _left_behind(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Writes that were under way when a connection broke end unheard: the stage that waited for them has told."""
+    asyncssh = require("asyncssh", "flash")
+    if not isinstance(context.get("exception"), (asyncssh.Error, OSError)):
+        loop.default_exception_handler(context)
 
 
 @contextmanager

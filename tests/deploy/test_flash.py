@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gc
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -175,7 +177,9 @@ def test_a_signer_that_a_board_does_not_trust_is_found_before_anything_is_sent(b
     assert list((boards["door-1"].slots.root).glob("incoming/*")) == []
 
 
-def test_a_cut_upload_goes_on_where_it_was_cut(boards: Boards, office: Office, tmp_path: Path) -> None:
+def test_a_cut_upload_goes_on_where_it_was_cut(
+    boards: Boards, office: Office, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     bundle = office.release(1, card=bytes(3_000_000))
     board = boards["door-1"].board
     with SlowLink(board.port, cut_at=2_000_000) as link:
@@ -185,6 +189,8 @@ def test_a_cut_upload_goes_on_where_it_was_cut(boards: Boards, office: Office, t
         through = changed(boards["door-1"], port=link.port, known_hosts=known)
         (first,) = put(through, bundle)
         assert first.status == "failed"
+        gc.collect()  # what was left behind is told when it goes
+        assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
         (part,) = (boards["door-1"].slots.root / "incoming").iterdir()
         arrived = part.stat().st_size
         assert 1_000_000 < arrived < 2_000_000
