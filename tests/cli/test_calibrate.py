@@ -82,8 +82,13 @@ def test_labels_by_flag_give_the_same(
     assert calibrate(bundle, *flags, "-o", str(out), *targets, "--json") == 0
     assert out.read_bytes() == fitted.read_bytes()
     document = json.loads(capsys.readouterr().out)
-    assert document["recordings"]["attacks_accepted"]["total"] == EACH
-    assert document["frames"]["attacks_accepted"]["count"] == 0
+    assert document["held_out"]["reached"]["attacks_accepted"]["total"] == EACH
+    assert document["rates"]["apcer"]["attack"] == {
+        "share": 0,
+        "recordings": EACH,
+        "low": 0,
+        "high": pytest.approx(1 - 0.025 ** (1 / EACH)),
+    }
     assert document["left_out"] == []
     assert set(document["calibration"]) >= {"model", "model_sha256", "slope", "offset", "correlation_ms"}
 
@@ -94,10 +99,10 @@ def test_the_table_shows_intervals_and_what_recordings_cannot_show(
     every = names(clips, "bona_fide") + names(clips, "attack")
     assert calibrate(bundle, *every, "-o", str(tmp_path / "p.json")) == 0
     out, err = capsys.readouterr()
-    assert f"of {EACH}" in out
     assert "95 % interval" in out
     assert f"edgefas live --policy {tmp_path / 'p.json'}" in out.replace("\n", "")
-    assert "cannot show 1.00%" in err
+    assert f"attacks accepted: {EACH} attack recordings, 0.00% wrong, cannot show 1.00% with 95 % certainty" in out
+    assert "it takes 299 without an error" in out
     assert "never decided" in err, "four recordings cannot give the evidence for one in a hundred"
 
 
