@@ -42,7 +42,8 @@ class Targets:
             return f"the highest with a BPCER of at most {self.frame_bpcer:g}"
         if self.frame_apcer is not None:
             return f"the lowest with an APCER of at most {self.frame_apcer:g} for every species"
-        return f"the lowest with an APCER of at most {self.max_apcer:g}, if its BPCER is at most {self.max_bpcer:g}"
+        asked = f"an APCER of at most {self.max_apcer:g} and a BPCER of at most {self.max_bpcer:g}"
+        return f"the fewest bona fide rejected with {asked}, or both errors nearest where none has that"
 
 
 @dataclass(frozen=True, eq=False)

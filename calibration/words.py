@@ -49,8 +49,8 @@ def summary(found: Findings, policy: Policy) -> list[str]:
     calibration, test = _calibration(policy), policy.temporal.sprt
     low, high = found.threshold_interval
     lines = [
-        "door: each recording decided by a policy fitted without its fold; frames: mean over recordings of the share "
-        f"of wrong frames; what is independent: {found.drawn}",
+        "held out, and at the door: each recording judged by a policy fitted without its fold; frames: the mean over "
+        "recordings of the share of wrong frames",
         f"threshold {policy.threshold:.4g}, {found.targets.rule}; other {found.drawn} might have given {low:.4g} to "
         f"{high:.4g} (95 %)",
         f"log-likelihood ratio = {calibration.slope:.3f} * score {calibration.offset:+.3f}; held out it loses "
@@ -64,13 +64,16 @@ def summary(found: Findings, policy: Policy) -> list[str]:
         after = found.held_out.reached.accept_ms
         median = "; accepted after none" if after is None else f"; accepted after {after:.0f} ms (median)"
     lines.append(f"opens at evidence {test.accept_evidence:.2f}, attack at {test.reject_evidence:.2f}{median}")
-    return [*lines, *(goal_words(goal) for goal in found.goals)]
+    return [*lines, *(goal_words(goal, found.drawn) for goal in found.goals)]
 
 
-def goal_words(goal: Goal) -> str:
+def goal_words(goal: Goal, drawn: str) -> str:
     """What an error rate takes to be shown."""
-    what = "bona fide refused" if goal.label is Label.BONA_FIDE else f"attacks accepted{_of(goal)}"
-    of = "people" if goal.label is Label.BONA_FIDE else "attack recordings"
+    if goal.label is Label.BONA_FIDE:
+        what, of = "bona fide refused", "people"
+    else:
+        what = "attacks accepted" if goal.pai in (None, "attack") else f"attacks accepted ({goal.pai}, the worst)"
+        of = "attack recordings" if drawn == "recordings" else "people imitated"
     can = "show" if goal.shown else "cannot show"
     clear = goal.needed_without_errors
     takes = "takes more than anybody records" if clear is None else f"takes {clear.recordings} without an error"
@@ -85,10 +88,6 @@ def goal_words(goal: Goal) -> str:
     if goal.observed >= goal.target:
         return f"{words}; at this share of errors no number does: the network, the site or the target has to change"
     return f"{words}; at this share of errors more than {MOST:,}"
-
-
-def _of(goal: Goal) -> str:
-    return "" if goal.pai in (None, "attack") else f" ({goal.pai}, the worst)"
 
 
 def warnings(found: Findings, policy: Policy) -> list[str]:

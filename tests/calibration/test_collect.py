@@ -130,6 +130,12 @@ def test_hash_of_a_folder_changes_with_any_file(tmp_path: Path) -> None:
     assert len({first, second, source_sha256(f"dir:{tmp_path}")}) == 3
 
 
+def test_hash_of_a_video_is_that_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "a,b.mp4").write_bytes(b"moving")
+    for source in (f"video:{tmp_path}/a,b.mp4,role=ir,fov=70", f"video:{tmp_path}/a,b.mp4", f"{tmp_path}/a,b.mp4"):
+        assert source_sha256(source) == hashlib.sha256(b"moving").hexdigest()
+
+
 def test_command_on_simulated_episodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
