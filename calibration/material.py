@@ -11,6 +11,7 @@ import numpy as np
 from edgefas.calibration.episodes import Presented, Progress, ScoredEpisode, enough, score_source
 from edgefas.calibration.fingerprint import data_sha256, source_sha256
 from edgefas.calibration.scores import MIN_FRAMES
+from edgefas.calibration.words import named
 from edgefas.contracts import Label
 from edgefas.errors import UsageError
 from edgefas.evaluation.run import RUN_FILE, read_run
@@ -47,7 +48,7 @@ def of_recordings(asked: Sequence[tuple[str, Presented]], model: LiveModel, prog
         seen.add(source)
         found.append(replace(episode, pai=shown.pai, subject=shown.subject))
     episodes, left_out = enough(found, MIN_FRAMES)
-    return Material(episodes, left_out, seen.digest(), ())
+    return Material(episodes, left_out, seen.digest(), tuple(_told(left_out, MIN_FRAMES)))
 
 
 def of_tables(paths: Sequence[Path], model: LiveModel) -> Material:
@@ -68,7 +69,11 @@ def of_tables(paths: Sequence[Path], model: LiveModel) -> Material:
         seen.add(str(path))
         found += _episodes(path, dev)
     episodes, left_out = enough(found, 1)
-    return Material(episodes, left_out, seen.digest(), tuple(notes))
+    return Material(episodes, left_out, seen.digest(), (*notes, *_told(left_out, 1)))
+
+
+def _told(left_out: Sequence[str], frames: int) -> list[str]:
+    return [f"left out, fewer than {frames} frames with a score: {named(left_out)}"] if left_out else []
 
 
 class _Seen:

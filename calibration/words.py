@@ -97,8 +97,8 @@ def warnings(found: Findings, policy: Policy) -> list[str]:
     worst = fitted.apcer[fitted.worst].share
     if targets.frame_bpcer is not None and targets.frame_apcer is not None and worst > targets.frame_apcer:
         said.append(
-            f"no threshold meets both targets: at a BPCER of {fitted.bpcer.share:.2%} {worst:.2%} of {fitted.worst} "
-            f"pass, {targets.frame_apcer:.2%} were asked for; leave one target out, or ask for less"
+            f"no threshold meets both targets: at a BPCER of {fitted.bpcer.share:.2%} {worst:.2%} of the frames of "
+            f"{fitted.worst} pass, {targets.frame_apcer:.2%} were asked for; leave one target out, or ask for less"
         )
     if reached is not None and reached.bona_fide_undecided.share > 0.5:
         said.append(

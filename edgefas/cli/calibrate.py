@@ -61,7 +61,6 @@ def command(
     from edgefas.calibration.findings import findings
     from edgefas.calibration.policy import fit_policy, require_enough
     from edgefas.calibration.threshold import Targets
-    from edgefas.calibration.words import named
     from edgefas.files import write_atomically
     from edgefas.live.model import open_model
 
@@ -75,8 +74,6 @@ def command(
     with live_model.engine:
         material = _material(asked, tables, live_model)
     _warn(*material.notes)
-    if material.left_out:
-        _warn(f"left out, too few frames with a score: {named(material.left_out)}")
     require_enough(material.episodes)
     policy = fit_policy(
         material.episodes, live_model.policy, live_model.name, live_model.network_sha256, targets, material.data_sha256

@@ -286,6 +286,7 @@ def test_rows_without_a_video_are_recordings_and_those_without_a_score_are_told(
     assert made["left_out"] == [f"{tmp_path / 's.csv'}: bona_fide0/0 (0 of 1 frames scored)"]
     assert made["calibration"]["bona_fide_episodes"] + made["calibration"]["attack_episodes"] == dev - 1
     assert any("nobody can check" in note for note in made["notes"])
+    assert any("left out, fewer than 1 frames with a score" in note for note in made["notes"])
 
 
 def test_targets_that_exclude_each_other_are_told(calibrate: Run, scores: Path, tmp_path: Path) -> None:
