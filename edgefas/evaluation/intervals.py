@@ -53,6 +53,11 @@ def clopper_pearson(count: int, total: int) -> Share:
     return Share(count, total, count / total, low, high)
 
 
+def binomial_at_most(count: int, total: int, share: float) -> float:
+    """The chance that at most `count` of `total` are counted, each with the chance `share`, above 0 and below 1."""
+    return 1.0 if count >= total else 1 - _beta_below(share, count + 1, total - count)
+
+
 def mean_over_runs(values: Sequence[float]) -> Mean:
     """Student's t interval of the mean of independent runs (seeds, sub-protocols)."""
     runs, mean = len(values), math.fsum(values) / len(values)

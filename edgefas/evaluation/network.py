@@ -20,7 +20,7 @@ from edgefas.evaluation import plots
 from edgefas.evaluation.conditions import Condition, by_condition
 from edgefas.evaluation.evaluate import Report
 from edgefas.evaluation.page import Case, Page
-from edgefas.evaluation.run import BATCH, RUN_FILE, SCORES_FILE, Run, Shard, model_sha256, rows_of, score_samples
+from edgefas.evaluation.run import BATCH, RUN_FILE, SCORES_FILE, Run, Shard, network_sha256, rows_of, score_samples
 from edgefas.evaluation.score_files import write_scores
 from edgefas.evaluation.scores import Scores
 from edgefas.files import write_atomically
@@ -88,7 +88,7 @@ def judge(
         scored = score_samples(engine, table, rows, encode, workers, lambda done: progress(done, len(rows)))
         run = Run(
             model=model.name,
-            model_sha256=model_sha256(model),
+            model_sha256=network_sha256(model),
             backend=engine.backend,
             dataset=table.dataset,
             protocol=table.protocol,

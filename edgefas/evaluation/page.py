@@ -63,9 +63,7 @@ def render(page: Page) -> str:
     curves = [plots.roc(report.test), plots.det(report.test)]
     curves += [plots.rates(report.test, report.threshold.value), plots.histograms(report.test, report.threshold.value)]
     parts = [
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(page.title)}</title>",
-        f"<meta name='viewport' content='width=device-width'><style>{_STYLE}</style><h1>{escape(page.title)}</h1>",
-        _table(("", ""), page.facts.items()),
+        html_table(("", ""), page.facts.items()),
         *(f"<p class='note'>{escape(note)}</p>" for note in report.notes),
         "<h2>At the threshold</h2>",
         _figures(report.at_threshold),
@@ -82,12 +80,22 @@ def render(page: Page) -> str:
             parts += [f"<h2>{title}, worst first</h2><div class='cases'>", *map(_case, cases), "</div>"]
     parts.append(
         "<p>Definitions follow ISO/IEC 30107-3: APCER is that of the worst species; non-responses count as the facts "
-        "above say. This page is a measurement, no certificate.</p></html>\n"
+        "above say. This page is a measurement, no certificate.</p>"
     )
-    return "".join(parts)
+    return html_page(page.title, parts)
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def html_page(title: str, parts: Iterable[str]) -> str:
+    """A page that needs nothing else; `parts` are HTML, the title is text."""
+    head = [
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(title)}</title>",
+        f"<meta name='viewport' content='width=device-width'><style>{_STYLE}</style><h1>{escape(title)}</h1>",
+    ]
+    return "".join([*head, *parts, "</html>\n"])
+
+
+def html_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Cells are text."""
     top = "".join(f"<th>{escape(word)}</th>" for word in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{top}</tr>{body}</table>"
@@ -100,7 +108,7 @@ def _figures(figures: Mapping[str, Figure]) -> str:
         count = " + ".join(str(n) for n in (figure.bona_fide, figure.attacks) if n)
         value = percent(figure.value) if figure.reason is None else f"n/a: {figure.reason}"
         rows.append((shown, value, count, interval(figure.exact), interval(figure.subjects)))
-    return _table(("", "%", "n", "95 % exact", "95 % subjects"), rows)
+    return html_table(("", "%", "n", "95 % exact", "95 % subjects"), rows)
 
 
 def _species(report: Report) -> str:
@@ -111,7 +119,7 @@ def _species(report: Report) -> str:
         )
         for name, found in report.species.items()
     ]  # fmt: skip
-    return _table(("species", "n", "no face", "APCER %", "95 % exact", "95 % subjects"), rows)
+    return html_table(("species", "n", "no face", "APCER %", "95 % exact", "95 % subjects"), rows)
 
 
 def _conditions(conditions: Sequence[Condition]) -> str:
@@ -119,7 +127,7 @@ def _conditions(conditions: Sequence[Condition]) -> str:
         (f"{c.kind} {c.name}", str(c.bona_fide), percent(c.bpcer), str(c.attacks), percent(c.accepted))
         for c in conditions
     ]
-    return _table(("condition", "bona fide", "BPCER %", "attacks", "accepted %"), rows)
+    return html_table(("condition", "bona fide", "BPCER %", "attacks", "accepted %"), rows)
 
 
 def _case(case: Case) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,6 +88,20 @@ def histograms(test: Presentations, threshold: float) -> str:
         axes.legend(fontsize="x-small")
 
     return figure("Scores", draw)
+
+
+def reliability(curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Share of bona fide found over the probability said, points (said, found) by name; the diagonal is perfect."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle=":")
+        for name, points in curves.items():
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, linewidth=1, label=name)
+        axes.set(xlabel="probability of bona fide, said", ylabel="share of bona fide, found")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.legend(fontsize="x-small")
+
+    return _figure("Reliability where held out", draw)
 
 
 def scatter(points: npt.NDArray[np.floating], species: Sequence[str], title: str) -> str:

@@ -6,7 +6,6 @@ bounded number of samples ahead, and scores come out in the order of the data se
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,8 @@ from edgefas.contracts import Label
 from edgefas.contracts.base import Contract, ContractError
 from edgefas.data import Sample, SampleTable, Split
 from edgefas.data.inputs import Encoder, Inputs
+from edgefas.deploy.bundle import open_bundle
+from edgefas.deploy.pack import network_digest_of
 from edgefas.engines.runtime import Engine
 from edgefas.errors import EdgefasError, UsageError
 from edgefas.evaluation.score_files import read_scores
@@ -39,6 +40,7 @@ class Run(Contract):
     schema_version: Literal[1] = 1
     model: str
     model_sha256: str
+    """Of the network alone, as policies name it: see `network_sha256`."""
     backend: str
     dataset: str
     protocol: str
@@ -230,15 +232,15 @@ def read_run(folder: Path) -> Run:
         raise ScoresError(f"{path}: {error}") from None
 
 
-def model_sha256(path: Path) -> str:
-    """Of a file, or of the files of a folder with their names."""
-    files = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    for file in files:
-        if path.is_dir():
-            digest.update(f"{file.relative_to(path).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+def network_sha256(path: Path) -> str:
+    """What `edgefas live` and a policy name this network by; a bundle's policy and signature do not count.
+
+    Raises:
+        BundleError: a bundle that cannot be opened.
+    """
+    if path.suffix == ".efas":
+        return open_bundle(path, allow_unsigned=True).network_sha256
+    return network_digest_of(path)
 
 
 def _joined(parts: Sequence[Scores]) -> Scores:
