@@ -180,7 +180,7 @@ class _Looking:
         """Of a checkpoint: features of split test on a plane."""
         if self._explainer is None or len(self._test) < 8:
             return []
-        from edgefas.evaluation.explain import tsne
+        from edgefas.models.explain import tsne
 
         found: list[npt.NDArray[np.float32]] = []
         species = []
@@ -198,7 +198,7 @@ def _explainer(model: Path):  # type: ignore[no-untyped-def]
     if model.suffix != ".safetensors":
         return None
     try:
-        from edgefas.evaluation.explain import Explainer
+        from edgefas.models.explain import Explainer
     except ImportError:
         raise MissingExtra("looking into a checkpoint needs PyTorch: pip install 'edgefas[train]'") from None
     return Explainer(model)

@@ -101,7 +101,7 @@ def reliability(curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.legend(fontsize="x-small")
 
-    return _figure("Reliability where held out", draw)
+    return figure("Reliability where held out", draw)
 
 
 def scatter(points: npt.NDArray[np.floating], species: Sequence[str], title: str) -> str:

@@ -111,7 +111,7 @@ def run_case(case: int, folder: Path) -> Outcome:
     out = io.StringIO()
     try:
         with contextlib.redirect_stdout(out), _limited():
-            evaluate.command([path], json=True, **options)
+            evaluate.command(scores=[path], json=True, **options)
     except Hang:
         return Outcome(case, kind, "hang", f"still running after {LIMIT_S} s")
     except EdgefasError as error:

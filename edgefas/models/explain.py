@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgefas.data.inputs import Inputs
 from edgefas.errors import EdgefasError, require
 from edgefas.models.weights import load_checkpoint
 
+Inputs = dict[str, npt.NDArray[np.float32]]
+"""By modality, (1, C, H, W)."""
 SEED = 0
 PERPLEXITY = 30.0
 
