@@ -12,7 +12,7 @@ import numpy as np
 
 from edgefas.sensors.simulator.episode import Episode
 from edgefas.sensors.simulator.rig import F32, F64, LAYOUTS, View
-from edgefas.sensors.simulator.surface import Surface
+from edgefas.sensors.simulator.surface import Surface, dot, length
 
 FRESNEL = 0.028
 """Of skin at normal incidence, n = 1.4."""
@@ -81,9 +81,9 @@ def reflected(episode: Episode, surface: Surface, normal: F32, seen: F32, rays: 
     # rooms are brighter above and in front than below and behind
     around = fill * seen[..., 1:] * (0.80 - 0.22 * normal[..., 1:2] - 0.10 * normal[..., 2:3])
     half = light - rays
-    half /= np.linalg.norm(half, axis=-1, keepdims=True)
-    lobe = beckmann(np.clip((normal * half).sum(-1), 0.05, 1), surface.roughness)
-    outgoing = np.clip(-(normal * rays).sum(-1), 0.25, 1)
+    half /= length(half)[..., None]
+    lobe = beckmann(np.clip(dot(normal, half), 0.05, 1), surface.roughness)
+    outgoing = np.clip(-dot(normal, rays), 0.25, 1)
     gloss = np.pi * FRESNEL * lobe / (4 * outgoing) * key * np.clip(cosine[..., 0], 0, 1) * seen[..., 0]
     mirrored = (gloss + FRESNEL * around[..., 0]) * surface.finish[..., 0]
     return np.asarray(surface.albedo * (diffuse + around) + mirrored[..., None], np.float32)
