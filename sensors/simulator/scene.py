@@ -57,10 +57,9 @@ def lit(surface: Surface, place: Pose, episode: Episode) -> Lit:
     normal = normals(surface) @ turn
     seen = visibility(surface, place.rotation.T @ key_direction(episode))
     light = reflected(episode, surface, normal, seen, rays)
-    emission = np.zeros_like(light) if surface.emission is None else surface.emission
     infrared = np.stack(
         [
-            infrared_ambient(episode, light, emission),
+            infrared_ambient(episode, light, surface.emission),
             surface.albedo[..., 3],
             np.clip(-dot(normal, rays), 0, 1),
             surface.finish[..., 2],
@@ -68,8 +67,9 @@ def lit(surface: Surface, place: Pose, episode: Episode) -> Lit:
         ],
         -1,
     )
-    color = (light + emission)[..., :3]
-    return Lit(surface, {Layers.COLOR: np.ascontiguousarray(color), Layers.INFRARED: infrared.astype(np.float32)})
+    color = (light if surface.emission is None else light + surface.emission)[..., :3]
+    textures = {Layers.COLOR: np.ascontiguousarray(color), Layers.INFRARED: infrared.astype(np.float32, copy=False)}
+    return Lit(surface, textures)
 
 
 def nothing(view: View, layers: Layers) -> Seen:
