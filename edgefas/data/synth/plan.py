@@ -125,16 +125,18 @@ def episode_of(
 ) -> Episode:
     """What the clip `name` shows; `fixed` are fields of `Episode` that are not drawn.
 
-    A phone is held at half the distance: its face is about as large in the picture as a living one.
+    A phone is held at half the distance: its face is about as large in the picture as a living one. Who wears something
+    makes the same face in all of a person's clips, so that his head is modelled once.
     """
     rng = rng_of(seed, name)
+    mood = rng if kind is Presentation.BONA_FIDE else rng_of(seed, f"behind {subject}")
     glasses = "tinted" if rng.random() < 0.25 else "clear"
     drawn: dict[str, Any] = {
         "distance_mm": float(rng.uniform(met.near_mm, met.far_mm)),
         "yaw_deg": float(np.clip(rng.normal(0, met.yaw_deg / 2.5), -met.yaw_deg, met.yaw_deg)),
         "pitch_deg": float(np.clip(rng.normal(0, 4), -10, 10)),
         "device": "phone" if rng.random() < 0.5 else "tablet",
-        "expression": "neutral" if rng.random() < 0.5 else str(rng.choice(_EXPRESSIONS)),
+        "expression": "neutral" if mood.random() < 0.5 else str(mood.choice(_EXPRESSIONS)),
         "eyewear": glasses if rng.random() < GLASSES_SHARE and kind is Presentation.BONA_FIDE else "none",
         **_light(met.lights[rng.integers(len(met.lights))], rng),
         **fixed,
