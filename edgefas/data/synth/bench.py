@@ -27,7 +27,7 @@ from edgefas.sensors.simulator import SIMULATOR_VERSION, Presentation
 from edgefas.sensors.simulator.episode import Episode, Rig
 
 NAME = "bench-v1"
-_COLUMNS = ("split", "label", "pai", "subject", "session", "device", "rgb", "ir", "depth")
+COLUMNS = ("split", "label", "pai", "subject", "session", "device", "rgb", "ir", "depth")
 _FILES = ("rgb.jpg", "ir.jpg", "depth.png")
 _RIGS: tuple[Rig, Rig] = ("d435", "d455")
 
@@ -77,7 +77,7 @@ def plan(wanted: Wanted, scale: float = 1.0) -> Tree:
         )
     clips = tuple(clip for split, its in what.splits.items() for clip in _clips(what, split, its, scale))
     rows = [row for clip in clips for row in _rows(what, clip)]
-    return Tree(clips, {"captures.csv": lines([",".join(_COLUMNS), *rows])})
+    return Tree(clips, {"captures.csv": lines([",".join(COLUMNS), *rows])})
 
 
 def _clips(what: Bench, split: Split, its: BenchSplit, scale: float) -> Iterator[Clip]:
