@@ -44,7 +44,7 @@ class Crop:
     ir: U8
     """(h, w), lit by the projector."""
     depth_mm: F32
-    """(h, w), 0 = no return, or background."""
+    """(h, w), 0 = no return."""
     face: npt.NDArray[np.bool_]
     """(h, w): inside the face's outline."""
 
@@ -61,28 +61,24 @@ def tight(outline: npt.NDArray[np.float64]) -> PixelBox:
 
 
 def crop(episode: Episode, index: int, window: Window, box: PixelBox) -> Crop:
-    """A frame's pictures in a box of the window's depth grid; black and without depth where it reaches outside.
-
-    What lies 200 mm behind the face has no depth: the public sets' crops show none there either.
-    """
+    """A frame's pictures in a box of the window's depth grid; black and without depth where it reaches outside."""
     seen = align(render(episode, index, window))
     assert seen.rgb is not None
     assert seen.ir_lit is not None
-    near = np.where(seen.depth_mm < episode.distance_mm + _BACKGROUND_MM, seen.depth_mm, np.float32(0))
-    inside = np.zeros(near.shape, np.uint8)
+    inside = np.zeros(seen.depth_mm.shape, np.uint8)
     cv2.fillPoly(inside, [np.rint(face_points(episode, index, window, OUTLINE)).astype(np.int32)], 1)
     rgb, ir = cut_out(seen.rgb, box), cut_out(seen.ir_lit, box)
-    return Crop(rgb, ir, cut_out(near, box), cut_out(inside, box) > 0)
+    return Crop(rgb, ir, cut_out(seen.depth_mm, box), cut_out(inside, box) > 0)
 
 
 def masked(episode: Episode, index: int, window: Window) -> Crop:
-    """The face alone, as large as it is in the camera's picture; 0 outside its outline."""
+    """The face alone, as large as it is in the camera's picture; 0 outside its outline, no depth of the room behind."""
     found = crop(episode, index, window, tight(face_points(episode, index, window, OUTLINE)))
     return replace(
         found,
         rgb=found.rgb * found.face[..., None],
         ir=found.ir * found.face,
-        depth_mm=found.depth_mm * found.face,
+        depth_mm=found.depth_mm * (found.face & (found.depth_mm < episode.distance_mm + _BACKGROUND_MM)),
     )
 
 
