@@ -1,8 +1,10 @@
-"""`edgefas data`: what data sets hold, and whether their lists can be trusted."""
+"""`edgefas data`: what data sets hold, whether their lists can be trusted, and simulated ones in their layouts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,6 +77,35 @@ def check_dataset(
         raise CheckFailed(f"{dataset} {report.protocol} in {root} is not sound: {found}")
 
 
+@app.command("synth")
+def synthesise(
+    out: Annotated[Path, typer.Argument(help="The folder to make; must not exist.", show_default=False)],
+    layout: Annotated[
+        str, typer.Option(help="A data set of `edgefas data list`, or bench-v1, a frozen set.", show_default=False)
+    ],
+    subjects: Annotated[int | None, typer.Option(min=1, help="People; default: of the layout.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Who and everything else; default: 0.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, max=300, help="Of a clip; default: of the layout.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=256, help="Processes; default: a core each.")] = None,
+    json: Json = False,
+) -> None:
+    """A data set in a public layout, made by the simulated camera: for tools and tests, never for claims."""
+    from edgefas.data.synth import LAYOUTS, WARNING, facts_of, wanted_of, write_tree
+
+    wanted = wanted_of(layout, subjects, seed, frames)
+    tree = LAYOUTS[layout].plan(wanted)
+    facts = facts_of(layout, wanted, tree)
+    pictures = sum(len(clip.frames) for clip in tree.clips)
+    with _bar("rendering", pictures) as show:
+        write_tree(out, layout, tree, facts, workers or os.cpu_count() or 1, show)
+    if json:
+        print_json({"out": str(out), "pictures": pictures, **facts})
+        return
+    _say(f"{out}: {facts['clips']} clips, {pictures} pictures of each modality, layout {layout}")
+    _say(WARNING)
+    _say(f"next: edgefas data check {out} --dataset {LAYOUTS[layout].dataset}")
+
+
 def kinds(words: Sequence[str]) -> set[Kind]:
     """Kinds of problems by their names, as `--allow` takes them."""
     from edgefas.data import Kind
@@ -87,14 +118,21 @@ def kinds(words: Sequence[str]) -> set[Kind]:
 
 
 def _with_files(table: SampleTable, report: Report, decode: bool) -> Report:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from edgefas.data import check_files
+
+    with _bar("reading pictures" if decode else "looking for files", len(table)) as show:
+        return check_files(table, report, decode=decode, progress=show)
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal; gives what is told how many are done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bars:
-        task = bars.add_task("reading pictures" if decode else "looking for files", total=len(table))
-        return check_files(table, report, decode=decode, progress=lambda done: bars.update(task, completed=done))
+        task = bars.add_task(what, total=total)
+        yield lambda done: bars.update(task, completed=done)
 
 
 def _print(report: Report) -> None:

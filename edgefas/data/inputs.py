@@ -128,10 +128,14 @@ def _cropped(pictures: dict[str, Picture], grey_step_mm: float) -> Cropped:
 
 
 def _relief_mm(depth: Picture, grey_step_mm: float) -> F32:
-    returned = depth > 0
-    step_mm = grey_step_mm if depth.dtype == np.uint8 else -1.0
-    values = depth.astype(np.float32)
-    middle = np.float32(np.median(values[returned])) if returned.any() else np.float32(0)
+    """Around the face's distance: of 16 bits that of the picture's middle, as a camera's face is placed; 8-bit pictures
+    are of the face alone."""
+    returned, values = depth > 0, depth.astype(np.float32)
+    height, width = depth.shape
+    metric = depth.dtype != np.uint8
+    inner = np.s_[height // 4 : height - height // 4, width // 4 : width - width // 4] if metric else np.s_[:, :]
+    face = values[inner][returned[inner]]
+    step_mm, middle = -1.0 if metric else grey_step_mm, np.float32(np.median(face) if face.size else 0)
     return np.where(returned, (values - middle) * np.float32(step_mm), np.float32(np.nan))
 
 

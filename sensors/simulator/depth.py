@@ -12,7 +12,7 @@ from edgefas.sensors.simulator.episode import Episode
 from edgefas.sensors.simulator.grain import grain
 from edgefas.sensors.simulator.rig import DEPTH_SCALE_M, F32, LAYOUTS
 
-_STATIC_SHARE = 0.6
+STATIC_SHARE = 0.6
 """Of the noise variance that stays as long as the scene does: 50-70 % [M]."""
 
 
@@ -71,8 +71,8 @@ def measure(
     now = np.random.default_rng([94, episode.seed, episode.subject, index])
     disparity = _matched(fb / z_mm)
     shape = (calibration.depth.height_px, calibration.depth.width_px)
-    noise = _STATIC_SHARE**0.5 * grain(still, shape, errors.grain_px)
-    noise += (1 - _STATIC_SHARE) ** 0.5 * grain(now, shape, errors.grain_px)
+    noise = STATIC_SHARE**0.5 * grain(still, shape, errors.grain_px)
+    noise += (1 - STATIC_SHARE) ** 0.5 * grain(now, shape, errors.grain_px)
     disparity = disparity + errors.sigma_px * noise
     luck = 0.8 * grain(still, shape, 2.0) + 0.6 * grain(now, shape, 2.0)
     saturated = cv2.blur((ir_lit > 250).astype(np.float32), (5, 5))

@@ -21,6 +21,7 @@ Light = Literal["led", "tungsten", "daylight"]
 Ink = Literal["dye", "toner"]
 Device = Literal["phone", "tablet"]
 Cut = Literal["eyes", "eyes_nose", "eyes_nose_mouth"]
+Bend = Literal["drawn", "flat", "bent"]
 Eyewear = Literal["none", "clear", "tinted"]
 Expression = Literal["neutral", "smile", "open_mouth", "squint", "raised_brows"]
 Rig = Literal["d435", "d455"]
@@ -70,6 +71,8 @@ class Episode:
     """Of a replay."""
     cut: Cut = "eyes"
     """What is cut out of a print before the face."""
+    bend: Bend = "drawn"
+    """How that print is held; drawn: half of them are bent."""
     eyewear: Eyewear = "none"
     """Of a bona fide subject."""
     expression: Expression = "neutral"
@@ -206,6 +209,7 @@ _OPTIONS: dict[str, Callable[[str, str], Any]] = {
     "ink": _choice(*get_args(Ink)),
     "device": _choice(*get_args(Device)),
     "cut": _choice(*get_args(Cut)),
+    "bend": _choice(*get_args(Bend)),
     "eyewear": _choice(*get_args(Eyewear)),
     "expression": _choice(*get_args(Expression)),
     "rig": _choice(*get_args(Rig)),

@@ -7,6 +7,7 @@ between landmarks is modelled by eye, and asymmetric per subject.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -57,6 +58,7 @@ class Plan:
     """-1 on the picture's left, 1 on its right."""
 
 
+@lru_cache(maxsize=4)
 def plan(who: Identity) -> Plan:
     """Where every grid point lies on the mean face; a smooth warp makes the halves differ by about a millimetre."""
     rng = np.random.default_rng([31, who.texture_seed])
@@ -166,6 +168,7 @@ def _lips(who: Identity, p: Plan) -> F32:
     )
 
 
+@lru_cache(maxsize=4)  # height and colour both ask several times
 def lid_edges(who: Identity, p: Plan) -> tuple[F32, F32]:
     """(upper, lower) eyelid margins as height over the eye's axis in mm; NaN-free, meeting in the corners."""
     # palpebral fissure about 30 mm long; the upper arc peaks towards the nose, the lower one away from it
@@ -177,6 +180,7 @@ def lid_edges(who: Identity, p: Plan) -> tuple[F32, F32]:
     return np.asarray(upper, np.float32), np.asarray(lower, np.float32)
 
 
+@lru_cache(maxsize=4)
 def eye_inside(who: Identity, p: Plan) -> F32:
     """1 between the lids, 0 outside, soft over half a millimetre."""
     upper, lower = lid_edges(who, p)

@@ -68,7 +68,8 @@ def cut_print(who: Identity, wearer: Surface, episode: Episode, rng: np.random.G
     nose_out = episode.cut != "eyes"
     base = 16.0 if nose_out else 34.0
     height = np.full(x.shape, base + float(rng.uniform(0, 5)), np.float32)
-    if rng.random() < 0.5:
+    drawn_bent = rng.random() < 0.5
+    if episode.bend == "bent" or (episode.bend == "drawn" and drawn_bent):
         height += bow(x[0], float(rng.uniform(110, 200)))[None]
     on = sheet.inside & ~_cut(who, x / scale, y / scale, episode)
     return worn(wearer, on, height, albedo, float(rng.choice([0.15, 0.8])))

@@ -41,8 +41,8 @@ def render(episode: Episode, index: int, window: Window = WHOLE) -> Frame:
     noise, ir_target, color_target = (float(unit.uniform(*r)) for r in ((0.9, 1.3), (0.30, 0.38), (0.24, 0.30)))
     rng = np.random.default_rng([112, episode.seed, episode.subject, index])
     view = infrared_view(camera)
-    left = _look(scene, episode, index, Layers.INFRARED, view)
-    rgb = _look(scene, episode, index, Layers.COLOR, color_view(camera))
+    left = look(scene, episode, index, Layers.INFRARED, view)
+    rgb = look(scene, episode, index, Layers.COLOR, color_view(camera))
     ambient, nir, facing, inside, holes = (np.ascontiguousarray(c) for c in np.moveaxis(left.layers, -1, 0))
     lit = ambient + _projector_light(episode, scene, view, left.z_mm, nir, facing, inside)
     exposure = expose(0.5 * (ambient + lit), IR_ELECTRONS_PER_MS, ir_target)
@@ -66,7 +66,8 @@ def render(episode: Episode, index: int, window: Window = WHOLE) -> Frame:
     )
 
 
-def _look(scene: Scene, episode: Episode, index: int, layers: Layers, view: View) -> Seen:
+def look(scene: Scene, episode: Episode, index: int, layers: Layers, view: View) -> Seen:
+    """What a view sees of a scene, before any sensor."""
     seen = _room(episode, layers, view).copy()
     first, place = pose(episode, 0), pose(episode, index)
     if scene.swaying is not None:

@@ -36,11 +36,20 @@ def face_albedo(who: Identity, p: Plan) -> tuple[F32, F32]:
     finish = np.ones((*p.x_mm.shape, 3), np.float32)
     finish[..., 0] = 0.8 + 0.6 * np.exp(-0.5 * ((p.x_mm / 16) ** 2 + ((p.y_mm - 18) / 60) ** 2))  # oilier T-zone
     finish[..., 1] = 0
-    _lips(who, p, albedo, finish)
+    rows, mouth = _strip(p, p.y_mm, 35, 110)
+    _lips(who, mouth, albedo[rows], finish[rows])
     _stubble(who, p, albedo, rng)
     _brows(who, p, albedo, finish, rng)
-    _eyes(who, p, albedo, finish, rng)
+    rows, eyes = _strip(p, p.eye_y, -20, 20)
+    _eyes(who, eyes, albedo[rows], finish[rows], rng)
     return albedo, finish
+
+
+def _strip(p: Plan, y: F32, low: float, high: float) -> tuple[slice, Plan]:
+    """The rows between two heights: what lies there has no part in the rest of the face."""
+    rows = np.flatnonzero(((y > low) & (y < high)).any(1))
+    strip = slice(int(rows[0]), int(rows[-1]) + 1)
+    return strip, Plan(p.x_mm[strip], p.y_mm[strip], p.eye_x[strip], p.eye_y[strip], p.side[strip])
 
 
 def add_catchlight(who: Identity, p: Plan, albedo: F32, light: tuple[float, float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -142,7 +143,17 @@ def normals(surface: Surface) -> F32:
     gy, gx = np.gradient(surface.height_mm, surface.step_mm)
     # h(x, y) = -z: the normal of z + h = 0, turned to the viewer
     n = np.stack([-gx, -gy, -np.ones_like(gx)], -1)
-    return np.asarray(n / np.linalg.norm(n, axis=-1, keepdims=True), np.float32)
+    return np.asarray(n / length(n)[..., None], np.float32)
+
+
+def dot(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Of vectors (..., 3): numpy's own sum over a short last axis takes five times as long."""
+    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
+
+
+def length(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Of vectors (..., 3)."""
+    return np.sqrt(dot(a, a))
 
 
 def _window(surface: Surface, place: Pose, view: View) -> tuple[int, int, int, int] | None:

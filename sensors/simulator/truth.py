@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edgefas.contracts import FaceBox
@@ -9,6 +11,10 @@ from edgefas.sensors.simulator.episode import Episode, Presentation
 from edgefas.sensors.simulator.motion import pose
 from edgefas.sensors.simulator.presentations import build
 from edgefas.sensors.simulator.rig import F64, WHOLE, Window, calibration, color_view, infrared_view, read_out
+
+BOX = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+EYES = ((0.287, 0.207), (0.713, 0.207))
+"""Shares of the face's box, as `face_points` takes them: 64 mm apart on a face of 150 mm, 39 mm over its middle."""
 
 
 def true_face(episode: Episode, index: int, window: Window = WHOLE) -> FaceBox | None:
@@ -32,6 +38,21 @@ def true_face(episode: Episode, index: int, window: Window = WHOLE) -> FaceBox |
         height_px=float(bottom - top),
         median_z_mm=float(place.position_mm[2]),
     )
+
+
+def face_points(
+    episode: Episode, index: int, window: Window, shares: Sequence[tuple[float, float]], *, color: bool = False
+) -> F64:
+    """Pixels (n, 2) of points of the face shown, on the depth or the colour grid of the window.
+
+    Args:
+        shares: (across, down) in the face's box, 0 to 1; the points lie in the plane of the middle of the face.
+    """
+    x0, y0, x1, y1 = build(episode).face_mm
+    points = np.array([[x0 + across * (x1 - x0), y0 + down * (y1 - y0), 0.0] for across, down in shares])
+    place, camera = pose(episode, index), read_out(calibration(episode.site, episode.rig), window)
+    view = color_view(camera) if color else infrared_view(camera)
+    return view.project(points @ place.rotation.T + place.position_mm)
 
 
 def face_window(episode: Episode, frames: int, around_mm: float = 140.0) -> Window:

@@ -56,6 +56,12 @@ def test_through_a_cut_print_the_wearer_is_seen_at_real_depth(cut: str) -> None:
         assert depth_at(frame, face, 28, -8, 4) - nose > 4  # a nose
 
 
+def test_a_cut_print_is_held_as_it_is_asked_for() -> None:
+    """A radius of 110 to 200 mm is 1/(2 r) = 0.0025 to 0.0045 / mm across, beside what the holes show."""
+    flat, bent = (curvature(*shown("cut_print", 0, cut="eyes", bend=bend))[0] for bend in ("flat", "bent"))
+    assert 0.002 < bent - flat < 0.005
+
+
 def test_a_paper_mask_is_paper_within_the_face_and_a_person_beside_it() -> None:
     frame, face = shown("paper_mask", 2, camera="irpass", light="tungsten")
     sheet = mean_in(frame.ir_unlit, ellipse(frame, face, 60, 20, 20))
