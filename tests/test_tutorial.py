@@ -44,9 +44,8 @@ def test_from_people_to_decisions(tmp_path: Path, run: Run, monkeypatch: pytest.
     typed("export runs/door/best.safetensors -o door.onnx")
     typed("collect door.onnx -o ranges.npz --count 12 --bona-fide p00-bona_fide.db3 --attack p00-flat_print.db3")
     typed("quantize door.onnx --calibration ranges.npz -o door.int8")
-    judged = json.loads(
-        typed("evaluate door.int8 --data captures --dataset folder --out judged-int8 --against judged/scores.csv --json")
-    )
+    again = "evaluate door.int8 --data captures --dataset folder --out judged-int8 --against judged/scores.csv --json"
+    judged = json.loads(typed(again))
     assert {flip["pai"] for flip in judged["flips"]} == set(SPECIES)
     typed("calibrate --scores judged-int8/scores.csv --model door.int8 --allow-unsigned -o policy.json")
     typed("bundle create door.int8 --policy policy.json --release 1 --trained-on simulated -o door-1.efas")

@@ -6,9 +6,9 @@ so the cascade looks at one small picture and one narrow band of scales.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -180,7 +180,16 @@ def _cascade_boxes(grey: U8, face_px: float) -> list[Box]:
     return [(float(x / scale), float(y / scale), float(w / scale), float(h / scale)) for x, y, w, h in hits]
 
 
-@lru_cache(maxsize=1)
+_OF_THREAD = threading.local()
+
+
 def _cascade() -> cv2.CascadeClassifier:
-    """alt2 keeps more of the faces under projector dots than the default cascade does at equal scale steps."""
-    return cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"))
+    """One of each thread: a search keeps its scales in the object, and two at once overwrite each other's.
+
+    alt2 keeps more of the faces under projector dots than the default cascade does at equal scale steps.
+    """
+    if not hasattr(_OF_THREAD, "cascade"):
+        path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"
+        _OF_THREAD.cascade = cv2.CascadeClassifier(str(path))
+    found: cv2.CascadeClassifier = _OF_THREAD.cascade
+    return found
