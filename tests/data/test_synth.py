@@ -337,6 +337,19 @@ def test_ctrl_c_ends_all_workers_and_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def _die(*_: object) -> int:
+    os._exit(9)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_told(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgefas.data.synth.pool._make", _die)
+    code, _, err = run("data", "synth", tmp_path / "t", "--layout", "hq-wmca", "--subjects", 3, "--workers", 2)
+    assert code == 1
+    assert "try fewer --workers" in " ".join(err.split())
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SMALL if name not in ("casia-fasd", "oulu-npu")])
 def test_rendered_trees_are_sound(tmp_path: Path, run: Run, name: str) -> None:

@@ -69,7 +69,7 @@ _KINDS = (
     _Kind(Presentation.BENT_PRINT, "01", "3", "02", "prints", "03", "print", {}),
     _Kind(Presentation.PHONE_REPLAY, "02", "4", "01", "replay", "04", "replay", {}),
 )
-_WEAR_NOTHING = (Presentation.BONA_FIDE, Presentation.MANNEQUIN, Presentation.FLAT_PRINT, Presentation.BENT_PRINT)
+_WORN = (Presentation.FUNNY_EYES, Presentation.PAPER_MASK, Presentation.RIGID_MASK, Presentation.FLEXIBLE_MASK)
 
 
 def plan_wmca(wanted: Wanted) -> Tree:
@@ -78,7 +78,7 @@ def plan_wmca(wanted: Wanted) -> Tree:
     groups = {split: group for group, split in wmca.GROUPS.items()}
     for number, person, split in _people(wanted):
         for kind in _KINDS:
-            presenter = "000" if kind.presentation in _WEAR_NOTHING else f"{number:03}"
+            presenter = f"{number:03}" if kind.presentation in _WORN else "000"
             name = f"{number:03}_{kind.session}_{presenter}_{kind.type}_{kind.number}"
             path = f"face-station/{_SESSIONS[kind.session]}/{name}"
             clips.append(_clip(wanted, path, kind, kind.pai, f"{number:03}", person, split))

@@ -7,6 +7,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import cv2
 from edgefas.data.synth.layouts import LAYOUTS
 from edgefas.data.synth.plan import Clip, Tree
 from edgefas.data.synth.products import put
-from edgefas.errors import UsageError
+from edgefas.errors import EdgefasError, UsageError
 from edgefas.files import folder_written_atomically
 
 NOTE = "synthetic.json"
@@ -45,6 +46,7 @@ def write_tree(
     Raises:
         UsageError: `out` exists.
         FileWriteError: it cannot be written; nothing is left behind.
+        EdgefasError: a process was killed.
     """
     if out.exists():
         raise UsageError(f"{out} exists; choose another name or remove it")
@@ -78,6 +80,10 @@ def _work(root: Path, layout: str, wanted: list[list[Clip]], workers: int) -> It
         try:
             for future in as_completed(futures):
                 yield future.result()
+        except BrokenProcessPool:
+            raise EdgefasError(
+                f"one of {workers} processes was ended from outside, maybe for want of memory; try fewer --workers"
+            ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)  # nobody may still write when the folder is removed
 
