@@ -38,7 +38,9 @@ def test_from_people_to_decisions(tmp_path: Path, run: Run, monkeypatch: pytest.
     Path("captures/captures.csv").write_text("\n".join(lines) + "\n")
     typed("data check captures --dataset folder --no-decode")
 
-    typed("train dah-fas-lite-captures data.root=captures epochs=2 batch_size=8 --workers 0 --out runs/door")
+    # smoothed labels keep the scores of so short a training small, and with them what INT8 makes of them
+    changes = "data.root=captures epochs=3 batch_size=8 label_smoothing=0.15"
+    typed(f"train dah-fas-lite-captures {changes} --workers 0 --out runs/door")
     typed("evaluate runs/door/best.safetensors --data captures --dataset folder --out judged")
     assert {"scores.csv", "run.json", "evaluation.json", "report.html"} <= {p.name for p in Path("judged").iterdir()}
     typed("export runs/door/best.safetensors -o door.onnx")
