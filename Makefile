@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .venv-demo/bin
 # Not tensorrt and jetson: no test installs them, and they come with the GPU's own CUDA.
-PINNED_EXTRAS := $(foreach extra,cpu realsense web export train dev,--extra $(extra))
+PINNED_EXTRAS := $(foreach extra,cpu realsense web flash export train data report dev,--extra $(extra))
 
 .PHONY: help demo test test-all lint setup demo-setup demo-model demo-flash coverage docs constraints plugin-proof clean
 .DEFAULT_GOAL := help
@@ -29,7 +29,7 @@ demo-setup:
 	@$(DEMO)/python -c 'import importlib.util as i; assert not i.find_spec("torch"), "torch is in the board path"'
 
 setup:
-	@$(PYTHON) scripts/setup_venv.py $(VENV) cpu,realsense,web,flash,export,train,dev --wheelhouse
+	@$(PYTHON) scripts/setup_venv.py $(VENV) cpu,realsense,web,flash,export,train,data,report,dev --wheelhouse
 
 lint: setup
 	$(BIN)/ruff check .

@@ -26,7 +26,6 @@ from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.latency import Subject, measure
 from edgefas.benchmarks.subjects import random_inputs
 from edgefas.calibration.compare import compare_scores
-from edgefas.calibration.intervals import Share, wilson
 from edgefas.cli.console import errors
 from edgefas.cli.train import report_to, training_progress
 from edgefas.contracts import Label
@@ -34,12 +33,14 @@ from edgefas.engines.export import export_onnx
 from edgefas.engines.precision import PRECISIONS, TENSORRT_FOLDER, file_name
 from edgefas.engines.quantize import SCALES_FILE, quantize
 from edgefas.engines.runtime import Engine, load_engine
+from edgefas.evaluation.intervals import Share, wilson
+from edgefas.evaluation.metrics import equal_error_threshold
 from edgefas.files import write_atomically
 from edgefas.models.weights import load_checkpoint
 from edgefas.training.calibration_set import F32, score_with, write_calibration_set
-from edgefas.training.loop import CHECKPOINT, HISTORY, train
-from edgefas.training.metrics import equal_error_threshold
+from edgefas.training.loop import train
 from edgefas.training.recipe import Recipe, load_recipe
+from edgefas.training.run_folder import CHECKPOINT, METRICS
 from edgefas.training.simulated import Samples, samples_for
 
 RECIPE = "dah-fas-lite-sim"
@@ -165,8 +166,8 @@ def main(
         for name, path in zip(names, branches, strict=True):
             if not path.is_file():
                 train(branch_recipe(name), path.parent, cache, report=report_to(progress, f"{name}: "))
-            epochs[name] = len((path.parent / HISTORY).read_text().splitlines())
-        data = load_recipe(RECIPE).data
+            epochs[name] = len((path.parent / METRICS).read_text().splitlines())
+        data = load_recipe(RECIPE).simulated
         for path in (*trained, *branches):
             spec = load_checkpoint(path).input_spec
             splits = {

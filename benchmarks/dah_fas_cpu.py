@@ -26,10 +26,10 @@ from edgefas.cli.train import report_to, training_progress
 from edgefas.engines.export import export_onnx
 from edgefas.engines.quantize import quantize
 from edgefas.engines.runtime import Engine, load_engine
+from edgefas.evaluation.metrics import equal_error_threshold, error_rates
 from edgefas.files import write_atomically
 from edgefas.models.weights import load_checkpoint
 from edgefas.training.calibration_set import score_with, write_calibration_set
-from edgefas.training.metrics import equal_error_threshold, error_rates
 from edgefas.training.recipe import load_recipe
 from edgefas.training.simulated import Samples, samples_for
 
@@ -100,8 +100,8 @@ def main(
     recipe, spec = load_recipe(RECIPE), load_checkpoint(checkpoint).input_spec
     with training_progress() as progress:
         splits = [
-            samples_for(recipe.data, split, spec, cache, partial(report_to(progress), f"rendering {name}"))
-            for name, split in (("train", recipe.data.train), ("validation", recipe.data.validation))
+            samples_for(recipe.simulated, split, spec, cache, partial(report_to(progress), f"rendering {name}"))
+            for name, split in (("train", recipe.simulated.train), ("validation", recipe.simulated.validation))
         ]
     with tempfile.TemporaryDirectory() as work:
         engines = open_engines(checkpoint, splits[0], Path(work))

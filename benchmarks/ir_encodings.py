@@ -29,15 +29,15 @@ from rich.progress import track
 from torch import nn
 
 from edgefas.benchmarks.environment import environment
-from edgefas.calibration.intervals import Share, wilson
 from edgefas.cli.console import errors
 from edgefas.contracts import InputSpec, IREncoding, Label, Modality
+from edgefas.evaluation.intervals import Share, wilson
+from edgefas.evaluation.metrics import equal_error_threshold
 from edgefas.files import write_atomically
 from edgefas.models.registry import create_model, default_input_spec
 from edgefas.sensors.simulator import SIMULATOR_VERSION
 from edgefas.sensors.simulator.episode import Episode
 from edgefas.training.augment import augment
-from edgefas.training.metrics import equal_error_threshold
 from edgefas.training.recipe import Augmentation, SimulatedData, SimulatedSplit, load_recipe
 from edgefas.training.simulated import Samples, encode, plan, samples_for
 
@@ -92,7 +92,7 @@ def load_parts(cache: Path) -> dict[str, Part]:
     """What to train on, choose the threshold with and judge; rendered where it was not rendered before."""
     recipe = load_recipe(RECIPE)
     spec = create_model(recipe.model, **recipe.model_options).input_spec
-    data = recipe.data
+    data = recipe.simulated
     assert data.test is not None
     learn, validation, test = (
         _rendered(data, split, spec, cache) for split in (data.train, data.validation, data.test)

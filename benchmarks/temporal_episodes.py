@@ -76,7 +76,7 @@ def calibration_episodes(cache_folder: Path, progress: Callable[[int, int], None
     from edgefas.training.recipe import load_recipe
     from edgefas.training.simulated import EPISODE_FRAMES, samples_for
 
-    data = load_recipe(RECIPE).data
+    data = load_recipe(RECIPE).simulated
     assert data.test is not None
     with open_model(None, threads=1).engine as engine:
         samples = samples_for(data, data.test, engine.spec, cache_folder / "data", progress)

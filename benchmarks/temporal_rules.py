@@ -27,11 +27,13 @@ from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.temporal_episodes import calibration_episodes, test_episodes
 from edgefas.benchmarks.temporal_plot import Curve, Panel, plot
 from edgefas.calibration.episodes import ScoredEpisode
-from edgefas.calibration.intervals import Share, wilson
-from edgefas.calibration.policy import fit_policy, play
+from edgefas.calibration.held_out import play
+from edgefas.calibration.policy import fit_policy
+from edgefas.calibration.threshold import Targets
 from edgefas.cli.console import errors
 from edgefas.cli.train import report_to, training_progress
 from edgefas.contracts import Label, Policy, SprtRule, TemporalRule
+from edgefas.evaluation.intervals import Share, wilson
 from edgefas.files import write_atomically
 
 NOISE, NOISE_MS, DRAWS = 3.0, 200.0, 10
@@ -121,7 +123,7 @@ def points_of(
     condition: str, fitted: Sequence[ScoredEpisode], shown: Sequence[ScoredEpisode]
 ) -> tuple[Policy, list[Point]]:
     """Calibrate on some episodes, run every rule at every setting over others."""
-    policy = fit_policy(fitted, Policy(), "shipped", "0" * 64, 0.01, MAX_BPCER)
+    policy = fit_policy(fitted, Policy(), "shipped", "0" * 64, Targets(0.01, MAX_BPCER))
     at = {threshold: policy.model_copy(update={"threshold": threshold}) for threshold in THRESHOLDS}
     rules: list[tuple[str, float, float, Decider]] = [
         *(("vote", n, threshold, vote(other, n)) for n in VOTES for threshold, other in at.items()),

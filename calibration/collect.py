@@ -20,6 +20,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from edgefas.calibration.diverse import FEATURES, features, k_centre, share_out
+from edgefas.calibration.fingerprint import source_sha256
 from edgefas.calibration.frames import CalibrationSetError
 from edgefas.contracts import Contract, FaceBox, InputSpec, Label, Policy
 from edgefas.errors import UsageError
@@ -89,7 +90,7 @@ def candidates_of(
     """
     if source.partition(":")[0] in ("realsense", "v4l2"):
         raise UsageError(f"{source} is a live camera; record it first: edgefas record clip.db3 --camera {source}")
-    digest = _sha256_of(source)
+    digest = source_sha256(source)
     numbers: list[int] = []
     rows: list[dict[str, F32]] = []
     stride = 1
@@ -120,7 +121,7 @@ def candidates_of_recipe(name: str, spec: InputSpec, cache: Path, progress: Prog
     from edgefas.training.recipe import load_recipe
     from edgefas.training.simulated import samples_for
 
-    data = load_recipe(name).data
+    data = load_recipe(name).simulated
     samples = samples_for(data, data.train, spec, cache, lambda done, total: progress(f"rendering {name}", done))
     digest = hashlib.sha256(f"{data.simulator_version} {data.train.to_json()}".encode()).hexdigest()
     offers = []
@@ -232,23 +233,3 @@ def write_set(path: Path, offers: Sequence[Candidates], count: int, seed: int, s
     write_atomically(path, data)
     write_atomically(path.with_suffix(".json"), manifest.to_json(indent=1).encode() + b"\n")
     return manifest
-
-
-def _sha256_of(source: str) -> str:
-    """Of a file; of the names and bytes of a folder's files; of the text and version of a simulated camera."""
-    kind, _, rest = source.partition(":")
-    digest = hashlib.sha256()
-    path = Path(rest if kind == "dir" else source)
-    if kind == "simulated":
-        from edgefas.sensors.simulator import SIMULATOR_VERSION
-
-        digest.update(f"{SIMULATOR_VERSION} {source}".encode())
-    elif path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
-            digest.update(file.read_bytes())
-    elif path.is_file():
-        with path.open("rb") as stream:
-            for block in iter(lambda: stream.read(2**20), b""):
-                digest.update(block)
-    return digest.hexdigest()

@@ -32,6 +32,17 @@ class ScoreCalibrationError(EdgefasError):
     """The recordings cannot give a calibration."""
 
 
+@dataclass(frozen=True)
+class Presented:
+    """What a recording shows, as its notes say."""
+
+    label: Label
+    pai: str = "attack"
+    """PAI species, of an attack; what nobody named is one species."""
+    subject: str = ""
+    """Who is seen or imitated; empty where nobody knows."""
+
+
 @dataclass(frozen=True, eq=False)
 class ScoredEpisode:
     """What one recording gave, frame by frame."""
@@ -39,20 +50,33 @@ class ScoredEpisode:
     source: str
     label: Label
     times_ns: npt.NDArray[np.int64]
-    """(N,) device times of all frames."""
+    """(N,) device times of all frames; (0,) of a table of scores, which tells none."""
     scores: F64
     """(N,) log-odds of bona fide; NaN where the frame was undecided (no face, a gate)."""
+    pai: str = "attack"
+    subject: str = ""
 
     @property
     def scored(self) -> npt.NDArray[np.bool_]:
         """(N,) whether a network spoke."""
         return np.isfinite(self.scores)
 
+    @property
+    def timed(self) -> bool:
+        """Whether its frames have times."""
+        return len(self.times_ns) == len(self.scores)
+
 
 def label_of(recording: str) -> Label:
-    """The label in the JSON file beside a recording (`clip.json`, `clip.db3.json`), or in a folder (`recording.json`).
+    """See `shown_in`."""
+    return shown_in(recording).label
 
-    It is `{"label": "bona_fide"}`, or stands under `"shown"` as in the notes that `edgefas record` writes.
+
+def shown_in(recording: str) -> Presented:
+    """The JSON file beside a recording (`clip.json`, `clip.db3.json`), or in a folder (`recording.json`).
+
+    It is `{"label": "bona_fide"}`, or stands under `"shown"` as in the notes that `edgefas record` writes; `species` of
+    an attack and `subject` may stand beside the label.
 
     Raises:
         UsageError: no such file, no JSON, no label in it, or notes of a file of another size.
@@ -67,7 +91,8 @@ def label_of(recording: str) -> Label:
         )
     try:
         content = json.loads(found.read_bytes())
-        label = Label(content["label"] if "label" in content else content["shown"]["label"])
+        said = content if "label" in content else content["shown"]
+        shown = Presented(Label(said["label"]), str(said.get("species") or "attack"), str(said.get("subject") or ""))
         size = content.get("size_bytes")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         allowed = " or ".join(label.value for label in Label)
@@ -76,7 +101,7 @@ def label_of(recording: str) -> Label:
         raise UsageError(
             f"{found} describes a recording of {size} bytes, {path} has {path.stat().st_size}: not its own"
         )
-    return label
+    return shown
 
 
 def score_source(

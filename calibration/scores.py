@@ -1,4 +1,4 @@
-"""What a score is worth: Platt scaling without a prior, the correlation of frames, and the operating threshold.
+"""What a score is worth: Platt scaling without a prior, and the correlation of frames.
 
 J. Platt, "Probabilistic outputs for support vector machines" (1999); the fit is Newton's method as in H.-T. Lin,
 C.-J. Lin, R. C. Weng, "A note on Platt's probabilistic outputs" (2007). A recording is one piece of evidence, however
@@ -118,33 +118,6 @@ def _standardised(episodes: Sequence[ScoredEpisode]) -> list[tuple[ScoredEpisode
         spread = math.sqrt(float(np.mean([((e.scores[e.scored] - mean) ** 2).mean() for e in part])))
         found += [(e, mean, spread or 1.0) for e in part]
     return found
-
-
-def fit_threshold(episodes: Sequence[ScoredEpisode], max_apcer: float, max_bpcer: float) -> float:
-    """The operating threshold of single frames; every recording counts the same.
-
-    It accepts as many bona fide as `max_apcer` allows: where no attack scores above any bona fide, the middle of the
-    gap. Where frames cannot meet both targets, it is where their errors are closest to equal: a threshold that asks
-    of one frame what only many can give would silence those in between.
-    """
-    scores, alive, weight = _frames(episodes)
-    levels = np.unique(scores)
-    cuts = np.concatenate([levels[:1] - 1, (levels[1:] + levels[:-1]) / 2, levels[-1:] + 1])
-    apcer = np.array([weight[~alive & (scores >= cut)].sum() for cut in cuts]).round(12)
-    bpcer = np.array([weight[alive & (scores < cut)].sum() for cut in cuts]).round(12)
-    both = (apcer <= max_apcer) & (bpcer <= max_bpcer)
-    # lexsort: by the last key first
-    order = np.lexsort((apcer, bpcer, ~both) if both.any() else (apcer, np.maximum(apcer, bpcer)))
-    return float(cuts[order[0]])
-
-
-def _frames(episodes: Sequence[ScoredEpisode]) -> tuple[F64, np.ndarray[tuple[int], np.dtype[np.bool_]], F64]:
-    counts = {label: sum(episode.label is label for episode in episodes) for label in Label}
-    lengths = [int(e.scored.sum()) for e in episodes]
-    scores = np.concatenate([e.scores[e.scored] for e in episodes])
-    alive = np.repeat([e.label is Label.BONA_FIDE for e in episodes], lengths)
-    weight = np.repeat([1 / (n * counts[e.label]) for e, n in zip(episodes, lengths, strict=True)], lengths)
-    return scores, alive, weight
 
 
 def require_classes(counts: dict[Label, int], at_least: int) -> None:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from edgefas.errors import EdgefasError
 
@@ -36,20 +37,33 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         FileWriteError: no such folder, no permission, no space; nothing is left behind.
     """
+    with file_written_atomically(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def file_written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Gives a file to write; it takes the place of `path` when the block ends well, else it is removed.
+
+    Raises:
+        FileWriteError: no such folder, no permission, no space; nothing is left behind.
+    """
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files for the owner alone
         os.replace(temporary, path)
+        temporary = None
         sync_folder(path.parent)
     except OSError as error:
+        raise FileWriteError(f"cannot write {path}: {error.strerror}; choose another place") from error
+    finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise FileWriteError(f"cannot write {path}: {error.strerror}; choose another place") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,6 +6,7 @@ way to make an input, so a network never meets a picture in the field that was m
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
@@ -67,7 +68,42 @@ def preprocess(frame: Frame, face: FaceBox, spec: InputSpec) -> dict[str, F32]:
         picture = _pad(_ir_picture(aligned, frame, spec.ir.encoding), margins)
         inputs[Modality.IR.value] = _encode_ir(picture, spec.ir, spec)
     if spec.depth is not None:
-        inputs[Modality.DEPTH.value] = _encode_depth(_pad(aligned.depth_mm, margins), face, spec.depth, spec)
+        depth_mm = _pad(aligned.depth_mm, margins)
+        inputs[Modality.DEPTH.value] = _encode_depth(face.median_z_mm - depth_mm, depth_mm > 0, spec.depth, spec)
+    return inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Cropped:
+    """A face that somebody else cut out, as data sets give it: it enters after the crop step."""
+
+    rgb: U8 | None = None
+    """(H, W, 3)."""
+    ir: U8 | None = None
+    """(H, W), taken for whatever encoding of infrared the network was trained with."""
+    relief_mm: F32 | None = None
+    """(H, W) towards the camera, relative to the face's median depth; NaN where nothing returned."""
+
+
+def encode_cropped(crop: Cropped, spec: InputSpec) -> dict[str, F32]:
+    """What `preprocess` gives, of a face already cut out: sizes may differ between modalities.
+
+    Raises:
+        MissingModality: the crop lacks what the spec needs.
+    """
+    given = {Modality.RGB: crop.rgb, Modality.IR: crop.ir, Modality.DEPTH: crop.relief_mm}
+    missing = [modality.value for modality in spec.modalities if given[modality] is None]
+    if missing:
+        raise MissingModality(f"the picture has no {', '.join(missing)}, which this network needs")
+    inputs: dict[str, F32] = {}
+    if spec.rgb is not None and crop.rgb is not None:
+        inputs[Modality.RGB.value] = _encode_rgb(crop.rgb, spec.rgb, spec)
+    if spec.ir is not None and crop.ir is not None:
+        inputs[Modality.IR.value] = _encode_ir(crop.ir, spec.ir, spec)
+    if spec.depth is not None and crop.relief_mm is not None:
+        returned = np.isfinite(crop.relief_mm)
+        relief_mm = np.where(returned, crop.relief_mm, np.float32(0))
+        inputs[Modality.DEPTH.value] = _encode_depth(relief_mm, returned, spec.depth, spec)
     return inputs
 
 
@@ -97,6 +133,20 @@ def crop_box(face: FaceBox, spec: InputSpec, grid: Intrinsics) -> PixelBox:
         w, h = face.width_px * spec.crop.scale, face.height_px * spec.crop.scale
     x0, y0 = round(x - w / 2), round(y - h / 2)
     return PixelBox(x0, y0, max(2, round(w)), max(2, round(h)))
+
+
+def cut_out(picture: npt.NDArray[Pixel], box: PixelBox) -> npt.NDArray[Pixel]:
+    """What a box shows of a picture (h, w[, c]); zeros where it reaches outside.
+
+    Raises:
+        EdgefasError: all of it lies outside.
+    """
+    height_px, width_px = picture.shape[:2]
+    inside = _inside(box, Intrinsics(width_px, height_px, 1.0, 1.0, 0.0, 0.0))
+    if inside is None:
+        raise EdgefasError(f"the face's crop {box} lies outside the picture of {width_px}x{height_px}")
+    part = picture[inside.y_px : inside.y_px + inside.height_px, inside.x_px : inside.x_px + inside.width_px]
+    return _pad(part, _margins(box, inside))
 
 
 def inside_share(box: PixelBox, grid: Intrinsics) -> float:
@@ -184,10 +234,10 @@ def _encode_ir(picture: U8, part: IRInput, spec: InputSpec) -> F32:
     return (small * gain - bias)[None, None]
 
 
-def _encode_depth(depth_mm: F32, face: FaceBox, part: DepthInput, spec: InputSpec) -> F32:
+def _encode_depth(relief_mm: F32, returns: npt.NDArray[np.bool_], part: DepthInput, spec: InputSpec) -> F32:
     """Holes are left out of the averages, so an edge of a hole is not a slope."""
-    returned = (depth_mm > 0).astype(np.float32)
-    relief = np.clip((face.median_z_mm - depth_mm) / part.clip_mm, -1, 1) * returned
+    returned = returns.astype(np.float32)
+    relief = np.clip(relief_mm / part.clip_mm, -1, 1) * returned
     total = _resize(relief, part.height_px, part.width_px, spec)
     share = _resize(returned, part.height_px, part.width_px, spec)
     mean = np.divide(total, share, out=np.zeros_like(total), where=share > 0)

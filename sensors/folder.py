@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -81,12 +82,27 @@ class FolderSource(CameraSource):
         """
         if self._closed or self._delivered == len(self._numbers):
             raise EndOfStream(f"{self._path}: end of the folder")
-        index, camera = self._delivered, self._camera
+        index = self._delivered
         number = self._numbers[index]
-        facts = camera.frames.get(number, FrameFacts(device_ns=round(index * 1e9 / camera.fps)))
+        frame = self.at(number)
+        self._delivered += 1
+        return replace(frame, dropped=number - self._numbers[index - 1] - 1 if index else 0)
+
+    def at(self, number: int) -> Frame:
+        """The frame of a number, in any order; see `read`.
+
+        Raises:
+            CameraError: there is no such frame, or one of its pictures cannot be read.
+        """
+        camera = self._camera
         pictures = {name: _read_picture(files[number], name) for name, files in self._files.items() if number in files}
+        if not pictures:
+            raise CameraError(f"{self._path} has no frame {number}; it has {self._numbers[0]} to {self._numbers[-1]}")
+        facts = camera.frames.get(number)
+        if facts is None:
+            facts = FrameFacts(device_ns=round(self._numbers.index(number) * 1e9 / camera.fps))
         try:
-            frame = Frame(
+            return Frame(
                 color=pictures.get("color"),
                 ir_lit=pictures.get("ir_lit"),
                 ir_unlit=pictures.get("ir_unlit"),
@@ -98,14 +114,17 @@ class FolderSource(CameraSource):
                 clock=camera.clock,
                 host_ns=time.monotonic_ns(),
                 camera=camera.camera,
-                dropped=number - self._numbers[index - 1] - 1 if index else 0,
                 ir_lit_exposure=facts.ir_lit_exposure,
                 ir_unlit_exposure=facts.ir_unlit_exposure,
             )
         except ValueError as error:
             raise CameraError(f"{self._path}, frame {number}: {error}") from None
-        self._delivered += 1
-        return frame
+
+    def pictures(self) -> list[dict[StreamName, Path]]:
+        """The files of each frame, in order, of the streams it has; for who wants the files rather than frames."""
+        return [
+            {name: files[number] for name, files in self._files.items() if number in files} for number in self._numbers
+        ]
 
     def stats(self) -> SourceStats:
         """See `CameraSource.stats`."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from edgefas.contracts import InputSpec, Policy
 from edgefas.deploy.bundle import Manifest, write_bundle
+from edgefas.engines.golden import GOLDEN_FILE, make_golden
+from edgefas.engines.runtime import load_engine
 from edgefas.engines.runtime.metadata import INPUT_SPEC_KEY
 from tests.scenes import spec
 
@@ -28,6 +31,18 @@ def mean_depth_network(wanted: InputSpec = SPEC) -> onnx.ModelProto:
     helper.set_model_props(model, {INPUT_SPEC_KEY: wanted.to_json()})
     onnx.checker.check_model(model)
     return model
+
+
+def write_quantised(folder: Path, wanted: InputSpec = SPEC) -> Path:
+    """A folder as `edgefas quantize` leaves it: network, golden vectors, scales, names that match."""
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(mean_depth_network(wanted).SerializeToString())
+    (folder / "scales.json").write_text("{}")
+    rng = np.random.default_rng(3)
+    frames = {m.value: rng.normal(size=(5, *wanted.shape(m))).astype(np.float32) for m in wanted.modalities}
+    with load_engine(folder / "model.onnx") as engine:
+        make_golden(folder / GOLDEN_FILE, frames, {"score": engine})
+    return folder
 
 
 def write_small_bundle(path: Path) -> Path:

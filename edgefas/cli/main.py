@@ -20,7 +20,9 @@ from edgefas.cli import (
     calibrate,
     collect,
     compare,
+    data,
     doctor,
+    evaluate,
     export,
     flash,
     fleet,
@@ -44,6 +46,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 for command in (
     models,
     train,
+    evaluate,
     export,
     collect,
     quantize,
@@ -61,7 +64,7 @@ for command in (
     # Command files import what is heavy inside the function, so that --help needs no extra and is quick.
     app.command(command.__name__.rsplit(".", 1)[-1])(command.command)
 app.command("deploy", hidden=True)(flash.command)
-for group in (bundle, fleet, keys, slot):
+for group in (bundle, data, fleet, keys, slot):
     app.add_typer(group.app, name=group.__name__.rsplit(".", 1)[-1])
 
 

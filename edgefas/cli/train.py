@@ -2,59 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json as jsonlib
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from edgefas.cli.console import errors, print_json, results
 from edgefas.errors import require
 
+if TYPE_CHECKING:
+    from edgefas.training.progress import Report
+    from edgefas.training.recipe import Recipe
+
 
 def command(
     recipe: Annotated[str, typer.Argument(help="Name of a shipped recipe, or a .yaml file.")],
+    changes: Annotated[
+        list[str] | None, typer.Argument(help="key=value: a recipe's key and its value for this run.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/RECIPE.")] = None,
     cache: Annotated[Path, typer.Option(help="Where rendered samples are kept.")] = Path(".cache/data"),
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that read a data set's pictures.")] = 2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and train nothing.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The last epoch's result as JSON.")] = False,
 ) -> None:
-    """Train a network by a recipe; leaves best.safetensors and history.jsonl in the run folder."""
+    """Train a network by a recipe; leaves checkpoints, metrics and curves in the run folder."""
     require("torch", "train")
     require("lightning_fabric", "train")
-    from edgefas.training.loop import CHECKPOINT, train
+    from edgefas.training.loop import train
     from edgefas.training.recipe import load_recipe
+    from edgefas.training.run_folder import CHECKPOINT
 
-    parsed = load_recipe(recipe)
+    parsed = load_recipe(recipe, changes or ())
+    if dry_run:
+        _dry_run(parsed, json)
+        return
     folder = out or Path("runs") / Path(recipe).stem
     with training_progress() as progress:
-        result = train(parsed, folder, cache, resume=resume, report=report_to(progress))
+        result = train(parsed, folder, cache, workers=workers, resume=resume, report=report_to(progress))
     checkpoint = folder / CHECKPOINT
     if json:
         print_json({"checkpoint": str(checkpoint), "epoch": result.epoch, "eer": result.eer, "loss": result.loss})
         return
     results.print(
         f"{checkpoint}: last epoch {result.epoch + 1}, loss {result.loss:.4f}, validation EER {result.eer:.2%} "
-        f"on simulated data\nnext: edgefas export {checkpoint} -o {folder / 'model.onnx'}",
+        f"on {data_of(parsed)}\nnext: edgefas export {checkpoint} -o {folder / 'model.onnx'}",
         highlight=False,
     )
 
 
+def _dry_run(recipe: Recipe, json: bool) -> None:
+    from edgefas.training.dry_run import dry_run
+
+    with errors.status("taking a step"):
+        found = dry_run(recipe)
+    if json:
+        print_json({"recipe": jsonlib.loads(recipe.to_json()), **asdict(found)})
+        return
+    results.print(yaml.safe_dump(jsonlib.loads(recipe.to_json()), sort_keys=False), highlight=False, markup=False)
+    for name, number in found.parameters.items():
+        results.print(f"{name}: {number / 1e6:.3f} M parameters", highlight=False, markup=False)
+    results.print(
+        f"{found.gmacs:.3f} GMACs per face; {found.state_mb:.0f} MB of weights, gradients and optimiser, "
+        f"{found.peak_mb:.0f} MB of this process at its peak; a step of {recipe.batch_size} takes {found.step_s:.2f} s "
+        f"here ({found.images_per_s:.1f} images a second)",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def data_of(recipe: Recipe) -> str:
+    """What a figure of the run was measured on."""
+    return "simulated data" if recipe.data.kind == "simulated" else f"{recipe.data.dataset}, split dev"
+
+
 def training_progress() -> Progress:
-    """Bars on stderr: what, how far, how long."""
+    """Bars on stderr: what, how far, how quickly, how long, and how it goes."""
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=errors
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=errors,
     )
 
 
-def report_to(progress: Progress, prefix: str = "") -> Callable[[str, int, int], None]:
+def report_to(progress: Progress, prefix: str = "") -> Report:
     """What the loop reports, as one bar per kind of work; finished ones leave the screen."""
     tasks: dict[str, TaskID] = {}
 
-    def report(what: str, done: int, total: int) -> None:
+    def report(what: str, done: int, total: int, note: str = "") -> None:
         if what not in tasks:
-            tasks[what] = progress.add_task(prefix + what, total=total)
-        progress.update(tasks[what], completed=done, total=total, visible=what == "epoch" or done < total)
+            tasks[what] = progress.add_task(prefix + what, total=total, rate="", note="")
+        speed = next(task.speed for task in progress.tasks if task.id == tasks[what])
+        rate = "" if speed is None else f"{speed:.2f}/s"
+        shown = what == "epoch" or done < total
+        progress.update(tasks[what], completed=done, total=total, visible=shown, rate=rate, note=note)
 
     return report

@@ -63,6 +63,15 @@ class ScoreCalibration(Contract):
     bona_fide_episodes: int = Field(ge=1, le=10**9, description="recordings it was fitted to")
     attack_episodes: int = Field(ge=1, le=10**9)
     frames: int = Field(ge=1, le=10**12, description="scored frames in them")
+    correlation_from: Literal["recordings", "start_policy", "assumed"] = Field(
+        "recordings", description="a table of scores tells no times: kept from the policy before, or assumed"
+    )
+    data_sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="of the lines of the sorted sha256 of the files it was fitted to, whatever their names; None: a "
+        "policy from before it was kept",
+    )
 
     def log_likelihood_ratio(self, score: float) -> float:
         """In nats; positive speaks for bona fide."""

@@ -19,6 +19,7 @@ def model_card(
         f"| {name} | {measured.validation.apcer[name]:.2%} | {measured.test.apcer[name]:.2%} |"
         for name in measured.test.apcer
     )
+    train = recipe.simulated.train
     return f"""# Model card: dah-fas-lite demo
 
 **Trained on simulated data only. It shows the toolkit at work; it protects nothing.** No real face, print, screen or
@@ -26,8 +27,8 @@ mask was seen in training or measurement, and nothing here says how it does on o
 
 - Network: `{recipe.model}` (see docs/models.md), INT8 for ONNX Runtime, infrared encoding `{recipe.ir_encoding.value}`.
 - Made by `make demo-model` from the recipe `dah-fas-lite-sim`, seed {recipe.seed}.
-- Training: {sum(recipe.data.train.samples.values())} simulated samples of subjects {recipe.data.train.first_subject}
-  to {recipe.data.train.last_subject} at site {recipe.data.train.sites[0]}.
+- Training: {sum(train.samples.values())} simulated samples of subjects {train.first_subject}
+  to {train.last_subject} at site {train.sites[0]}.
 - Threshold {measured.threshold:.3f} (log-odds), chosen where the errors on validation subjects are equal.
 - Measured on {machine["cpu"]}, {machine["date"]}.
 

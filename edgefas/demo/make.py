@@ -27,13 +27,14 @@ from edgefas.engines.export import export_onnx
 from edgefas.engines.quantize import QuantizeReport, quantize
 from edgefas.engines.runtime import Engine, load_engine
 from edgefas.errors import EdgefasError
+from edgefas.evaluation.metrics import ErrorRates, equal_error_threshold, error_rates
 from edgefas.files import write_atomically
 from edgefas.live.model import DEMO_BUNDLE
 from edgefas.models.weights import load_checkpoint
 from edgefas.training.calibration_set import inputs_of, score_with, spread, write_calibration_set
-from edgefas.training.loop import CHECKPOINT, train
-from edgefas.training.metrics import ErrorRates, equal_error_threshold, error_rates
+from edgefas.training.loop import train
 from edgefas.training.recipe import Recipe, load_recipe
+from edgefas.training.run_folder import CHECKPOINT
 from edgefas.training.simulated import Samples, samples_for
 
 GOLDEN_FRAMES = 3
@@ -72,15 +73,15 @@ def make(work: Path, cache: Path) -> None:
     spec: InputSpec = model.input_spec
     export_onnx(model, spec, recipe.model, work / "model.onnx")
     splits = {
-        name: samples_for(recipe.data, split, spec, cache, lambda done, total: None)
-        for name, split in (("train", recipe.data.train), ("validation", recipe.data.validation))
+        name: samples_for(recipe.simulated, split, spec, cache, lambda done, total: None)
+        for name, split in (("train", recipe.simulated.train), ("validation", recipe.simulated.validation))
     }
     write_calibration_set(splits["train"], spec, work / "calibration.npz")
     quantized = quantize(work / "model.onnx", work / "calibration.npz", None, work / INT8)
-    assert recipe.data.test is not None
+    assert recipe.simulated.test is not None
     with training_progress() as progress:
         splits["test"] = samples_for(
-            recipe.data, recipe.data.test, spec, cache, partial(report_to(progress), "test split")
+            recipe.simulated, recipe.simulated.test, spec, cache, partial(report_to(progress), "test split")
         )
     with load_engine(work / INT8) as engine:
         measured = _measure(engine, splits["validation"], splits["test"])

@@ -12,6 +12,7 @@ from edgefas.engines.golden import GOLDEN_FILE, check_golden, read_golden
 from edgefas.engines.runtime import load_engine
 from edgefas.engines.runtime.metadata import MODEL_NAME_KEY
 from edgefas.engines.runtime.onnx_file import check_network, read_onnx_file
+from edgefas.engines.runtime.plan import CURRENT
 from edgefas.errors import UsageError
 
 NETWORK_FILE = "model.onnx"
@@ -107,10 +108,10 @@ def read_policy(path: Path, network: str, network_sha256: str) -> Policy:
 
 
 def network_digest_of(path: Path) -> str:
-    """`network_digest` of a folder's files; of a single file its sha256."""
+    """`network_digest` of a folder's files, or of which engine is in service; of a single file its sha256."""
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    return network_digest(_network_files(path))
+    return network_digest(_network_files(path) or {CURRENT: (path / CURRENT).read_bytes()})
 
 
 def _network_files(folder: Path) -> Mapping[str, bytes]:

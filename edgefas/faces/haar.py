@@ -6,9 +6,9 @@ so the cascade looks at one small picture and one narrow band of scales.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -67,6 +67,18 @@ def detect_faces(frame: Frame, near: Sequence[FaceBox] = ()) -> list[FaceBox]:
         return []
     regions = [_around(face, frame.depth.shape) for face in near] or _near_regions(frame)
     return nearest_first(face for region in regions for face in _search(frame, region))
+
+
+def largest_face(rgb: U8) -> Box | None:
+    """The widest face of a picture (H, W, 3) that has no depth, of at least a tenth of its shorter side."""
+    side = min(rgb.shape[:2])
+    scale = min(1.0, 10 * 24 / side)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+    least = max(20, round(side * scale / 10))
+    hits = _cascade().detectMultiScale(cv2.equalizeHist(small), 1.1, 3, minSize=(least, least))
+    boxes: list[Box] = [(float(x / scale), float(y / scale), float(w / scale), float(h / scale)) for x, y, w, h in hits]
+    return max(boxes, key=lambda box: box[2], default=None)
 
 
 def _search(frame: Frame, region: _Region) -> list[FaceBox]:
@@ -168,7 +180,16 @@ def _cascade_boxes(grey: U8, face_px: float) -> list[Box]:
     return [(float(x / scale), float(y / scale), float(w / scale), float(h / scale)) for x, y, w, h in hits]
 
 
-@lru_cache(maxsize=1)
+_OF_THREAD = threading.local()
+
+
 def _cascade() -> cv2.CascadeClassifier:
-    """alt2 keeps more of the faces under projector dots than the default cascade does at equal scale steps."""
-    return cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"))
+    """One of each thread: a search keeps its scales in the object, and two at once overwrite each other's.
+
+    alt2 keeps more of the faces under projector dots than the default cascade does at equal scale steps.
+    """
+    if not hasattr(_OF_THREAD, "cascade"):
+        path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt2.xml"
+        _OF_THREAD.cascade = cv2.CascadeClassifier(str(path))
+    found: cv2.CascadeClassifier = _OF_THREAD.cascade
+    return found

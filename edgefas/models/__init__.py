@@ -3,7 +3,18 @@
 One file per family; importing this package registers all of them.
 """
 
-from edgefas.models import dah_fas, efficientnet, ghostnet, mobilenetv2, resnet  # noqa: F401  (registers them)
+from edgefas.models import (  # noqa: F401  (registers them)
+    dah_fas,
+    eca_fas,
+    efficientnet,
+    ghostnet,
+    mm_fas,
+    mobilenetv2,
+    resnet,
+    resnext,
+    uadapter_fas,
+    xception,
+)
 from edgefas.models.complexity import Complexity, count
 from edgefas.models.registry import ModelConfig, ModelEntry, PaperFigures, create_model, list_models, register_model
 from edgefas.models.weights import load_checkpoint, save_checkpoint

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from edgefas.contracts import Modality
-from edgefas.models.layers import SqueezeExcite, global_pool, initialise
+from edgefas.models.layers import SqueezeExcite, global_pool, initialise, make_divisible
 from edgefas.models.registry import PaperFigures, register_model
 from edgefas.models.single import SingleBranch, SingleConfig
 
@@ -22,19 +22,19 @@ class EfficientNetB0(nn.Module):
 
     Args:
         in_channels: 3 for RGB.
-        outputs: of the classifier.
+        outputs: of the classifier; 0 leaves it out.
+        width: channel multiplier.
     """
 
-    num_features = 1280
-
-    def __init__(self, in_channels: int = 3, outputs: int = 1) -> None:
+    def __init__(self, in_channels: int = 3, outputs: int = 1, width: float = 1.0) -> None:
         super().__init__()
-        self.conv_stem = nn.Conv2d(in_channels, 32, 3, 2, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(32)
+        stem, channels, self.num_features = (make_divisible(base * width, 8) for base in (32, 16, 1280))
+        self.conv_stem = nn.Conv2d(in_channels, stem, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
         self.act = nn.SiLU(inplace=True)
-        stages = [nn.Sequential(SeparableConv(32, 16))]
-        channels = 16
-        for expansion, kernel, out, count, first_stride in STAGES:
+        stages = [nn.Sequential(SeparableConv(stem, channels))]
+        for expansion, kernel, base, count, first_stride in STAGES:
+            out = make_divisible(base * width, 8)
             blocks = []
             for i in range(count):
                 blocks.append(MBConv(channels, out, expansion, kernel, first_stride if i == 0 else 1))
@@ -43,8 +43,9 @@ class EfficientNetB0(nn.Module):
         self.blocks = nn.Sequential(*stages)
         self.conv_head = nn.Conv2d(channels, self.num_features, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(self.num_features)
-        self.dropout = nn.Dropout(0.2)
-        self.classifier = nn.Linear(self.num_features, outputs)
+        if outputs:
+            self.dropout = nn.Dropout(0.2)
+            self.classifier = nn.Linear(self.num_features, outputs)
         initialise(self)
 
     def forward_features(self, x: Tensor) -> Tensor:

@@ -32,8 +32,47 @@ def augment(batch: Batch, spec: InputSpec, how: Augmentation, generator: torch.G
     if "depth" in moved and spec.depth is not None:
         hole = moved["depth"] == spec.depth.no_return
         noise = how.depth_noise * torch.rand(n, 1, 1, 1, generator=generator) * _normal(moved["depth"], generator)
-        moved["depth"] = torch.where(hole, moved["depth"], (moved["depth"] + noise).clamp(-1, 1))
-    return moved
+        relief = moved["depth"]
+        if how.depth_gain or how.depth_shift:
+            gain, shift = how.depth_gain * _uniform(n, generator), how.depth_shift * _uniform(n, generator)
+            relief = relief * torch.exp(gain) + shift
+        moved["depth"] = torch.where(hole, moved["depth"], (relief + noise).clamp(-1, 1))
+    if how.cutout_share:
+        moved = _cut_out(moved, spec, how.cutout_share, generator)
+    return _drop(moved, spec, how.modality_dropout, generator) if how.modality_dropout else moved
+
+
+def _cut_out(batch: Batch, spec: InputSpec, most: float, generator: torch.Generator) -> Batch:
+    """A square at the same place of all modalities is shown as nothing."""
+    n = len(next(iter(batch.values())))
+    half = most / 2 * torch.rand(n, 1, 1, 1, generator=generator)
+    x, y = torch.rand(2, n, 1, 1, 1, generator=generator)
+
+    def masked(name: str, value: Tensor) -> Tensor:
+        h, w = value.shape[2:]
+        rows, cols = (torch.arange(h) + 0.5) / h, (torch.arange(w) + 0.5) / w
+        gone = ((rows[None, None, :, None] - y).abs() < half) & ((cols[None, None, None, :] - x).abs() < half)
+        return torch.where(gone, torch.tensor(_border(name, spec)), value)
+
+    return {name: masked(name, value) for name, value in batch.items()}
+
+
+def _drop(batch: Batch, spec: InputSpec, chance: float, generator: torch.Generator) -> Batch:
+    """Modalities shown as nothing (the mean picture, depth without a return), never all of a sample."""
+    names = list(batch)
+    n = len(batch[names[0]])
+    gone = torch.rand(n, len(names), generator=generator) < chance
+    kept = torch.randint(len(names), (n,), generator=generator)
+    gone[torch.arange(n), kept] &= ~gone.all(1)
+    return {
+        name: torch.where(gone[:, place].view(n, 1, 1, 1), torch.tensor(_border(name, spec)), batch[name])
+        for place, name in enumerate(names)
+    }
+
+
+def _uniform(n: int, generator: torch.Generator) -> Tensor:
+    """(N, 1, 1, 1) of -1 to 1."""
+    return 2 * torch.rand(n, 1, 1, 1, generator=generator) - 1
 
 
 def _geometry(n: int, how: Augmentation, generator: torch.Generator) -> Tensor:

@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from edgefas.contracts import InputSpec
 from edgefas.engines.runtime import Engine
-from edgefas.training.loop import array_name
-from edgefas.training.simulated import Samples
+from edgefas.training.simulated import Samples, array_name
 
 F32 = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]

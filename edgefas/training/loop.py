@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import math
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
-from safetensors.torch import load_file, save_file
+from lightning_fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader
 
-from edgefas.contracts import InputSpec, Label
-from edgefas.errors import UsageError
+from edgefas.contracts import InputSpec
+from edgefas.errors import MissingExtra, UsageError
+from edgefas.evaluation.metrics import ErrorRates, equal_error_threshold, error_rates
+from edgefas.files import write_atomically
 from edgefas.models.registry import create_model
 from edgefas.models.weights import save_checkpoint
 from edgefas.training.augment import Batch, augment
-from edgefas.training.metrics import ErrorRates, balanced_cross_entropy, equal_error_threshold, error_rates
+from edgefas.training.curves import draw_curves
+from edgefas.training.diagnose import require_finite
+from edgefas.training.metrics import balanced_cross_entropy
+from edgefas.training.objective import Objective, objective
+from edgefas.training.optimise import learning_rate, make_optimiser
+from edgefas.training.progress import Report, StopFlag, TrainingStopped, stop_on_sigterm
 from edgefas.training.recipe import Recipe
-from edgefas.training.simulated import Samples, samples_for
-
-log = logging.getLogger(__name__)
-
-CHECKPOINT, RESUME, HISTORY = "best.safetensors", "resume.safetensors", "history.jsonl"
-Report = Callable[[str, int, int], None]
-"""(what, done, total): called as work goes on."""
+from edgefas.training.run_folder import (
+    CHECKPOINT,
+    CURVES,
+    LAST,
+    Place,
+    add_metrics,
+    best_so_far,
+    open_run,
+    read_metrics,
+    save_resume,
+)
+from edgefas.training.samples import TrainingSamples, batches_of, score_samples, splits_of
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One line of the history."""
+    """One line of the metrics."""
 
     epoch: int
     loss: float
+    terms: dict[str, float]
+    """What the loss is the sum of."""
     validation_loss: float
     """Balanced cross entropy: a proper score, which still tells models apart when none makes an error."""
     eer: float
@@ -47,215 +57,165 @@ class EpochResult:
     rates: ErrorRates
 
 
-class _Inputs(Dataset[dict[str, Tensor]]):
-    """Reads whole batches from the memory-mapped arrays."""
+def train(
+    recipe: Recipe, out: Path, cache: Path, *, workers: int = 0, resume: bool = False, report: Report
+) -> EpochResult:
+    """Train; leaves in `out` what `edgefas.training.run_folder` lists.
 
-    def __init__(self, samples: Samples, spec: InputSpec) -> None:
-        self._arrays = {m.value: samples.arrays[array_name(m.value, spec)] for m in spec.modalities}
-        self._bona_fide = (samples.species == Label.BONA_FIDE.value).astype(np.float32)
-
-    def __len__(self) -> int:
-        return len(self._bona_fide)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        order = np.array(indices)
-        batch = {name: torch.from_numpy(array[order].astype(np.float32)) for name, array in self._arrays.items()}
-        return {**batch, "bona_fide": torch.from_numpy(self._bona_fide[order])}
-
-
-def train(recipe: Recipe, out: Path, cache: Path, *, resume: bool = False, report: Report) -> EpochResult:
-    """Train; leaves the checkpoint of the lowest validation loss, the history and the resume state in `out`.
+    Args:
+        cache: where rendered samples are kept.
+        workers: processes that read the pictures of a data set; 0: this one reads them.
 
     Raises:
         UsageError: `out` holds another run, or there is nothing to resume.
+        TrainingStopped: SIGTERM came; the step under way is saved.
+        NotFinite: the loss is no number; the batch is saved.
     """
-    fabric = Fabric(accelerator="auto", devices="auto")
+    fabric = Fabric(accelerator="auto", devices="auto", precision=recipe.precision, loggers=_loggers(out))
     fabric.launch()
     torch.manual_seed(recipe.seed)
-    model = create_model(recipe.model, **recipe.model_options)
-    model.to(memory_format=torch.channels_last)  # a third less time per step on CPUs
-    spec = _with_encoding(model.input_spec, recipe)
-    model.input_spec = spec
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=recipe.optimiser.learning_rate, weight_decay=recipe.optimiser.weight_decay
-    )
-    first = _open_run(out, recipe, model, optimiser, resume)
-    if first >= recipe.epochs:
+    model, spec = make_network(recipe)
+    trained = objective(model, recipe.label_smoothing)
+    optimiser = make_optimiser(recipe, trained.parameters())
+    place = open_run(out, recipe, trained, optimiser, resume)
+    if place.epoch >= recipe.epochs:
         raise UsageError(f"the run in {out} has all its {recipe.epochs} epochs; nothing is left to train")
     with fabric.rank_zero_first():  # one process renders, the others find it rendered
-        splits = {
-            name: samples_for(recipe.data, split, spec, cache, lambda done, total: report("rendering", done, total))
-            for name, split in (("train", recipe.data.train), ("validation", recipe.data.validation))
-        }
+        splits = splits_of(recipe, spec, cache, report)
     # Not through fabric.setup_dataloaders: its loader sets the sampler's epoch by itself, counting from the process's
     # start, and a resumed run would see other batches.
-    sampler = _sampler(_Inputs(splits["train"], spec), recipe, fabric)
-    loader = DataLoader(
-        sampler.dataset, recipe.batch_size, sampler=sampler, drop_last=True, collate_fn=_already_a_batch
-    )
-    wrapped, optimiser = fabric.setup(model, optimiser)
-    best = _best_so_far(out)
-    for epoch in range(first, recipe.epochs):
-        sampler.set_epoch(epoch)
-        loss = _train_epoch(fabric, wrapped, optimiser, loader, recipe, spec, epoch, report)
-        result = _validate(model, splits["validation"], spec, epoch, loss, recipe.batch_size)
-        if fabric.is_global_zero:
-            if best is None or result.validation_loss < best:
-                best = result.validation_loss
-                save_checkpoint(out / CHECKPOINT, recipe.model, recipe.model_options, model.state_dict(), spec)
-            _save_resume(out, epoch, model, optimiser)
-            with (out / HISTORY).open("a") as file:
-                file.write(json.dumps(_as_row(result)) + "\n")
-        report("epoch", epoch + 1, recipe.epochs)
+    sampler, loader = batches_of(splits["train"], spec, recipe, workers, fabric.world_size, fabric.global_rank)
+    wrapped, optimiser = fabric.setup(trained, optimiser)
+    run = _Run(fabric, recipe, spec, out, trained, wrapped, optimiser)
+    best = best_so_far(out)
+    with stop_on_sigterm() as stop:
+        while place.epoch < recipe.epochs:
+            sampler.begin(place.epoch, place.step)
+            terms = _train_epoch(run, loader, place, stop, report)
+            result = _validate(model, splits["validation"], spec, place.epoch, terms, recipe.batch_size)
+            place = Place(place.epoch + 1)
+            if fabric.is_global_zero:
+                checkpoints = [LAST] if best is not None and result.validation_loss >= best else [LAST, CHECKPOINT]
+                best = result.validation_loss if best is None else min(best, result.validation_loss)
+                for name in checkpoints:
+                    save_checkpoint(out / name, recipe.model, recipe.model_options, model.state_dict(), spec)
+                add_metrics(out, _as_row(result))
+                save_resume(out, place, trained, optimiser)
+                fabric.log_dict({"loss": result.loss, "eer": result.eer}, result.epoch)
+                with suppress(MissingExtra):
+                    write_atomically(out / CURVES, draw_curves(read_metrics(out)).encode())
+            report("epoch", place.epoch, recipe.epochs, f"loss {result.loss:.4f}, EER {result.eer:.2%}")
     return result
 
 
-def score_samples(model: nn.Module, samples: Samples, spec: InputSpec, batch_size: int = 64) -> npt.NDArray[np.float32]:
-    """(N,) log-odds of every sample, in evaluation mode."""
-    inputs, scores = _Inputs(samples, spec), []
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
-        for start in range(0, len(inputs), batch_size):
-            batch = inputs.__getitems__(list(range(start, min(start + batch_size, len(inputs)))))
-            batch.pop("bona_fide")
-            device = next(model.parameters()).device
-            scores.append(model(**{name: value.to(device) for name, value in batch.items()}).cpu().numpy())
-    model.train(was_training)
-    return np.concatenate(scores).astype(np.float32)
+def make_network(recipe: Recipe) -> tuple[nn.Module, InputSpec]:
+    """The network of a recipe with fresh weights, and the preprocessing it is trained with."""
+    model = create_model(recipe.model, **recipe.model_options)
+    model.to(memory_format=torch.channels_last)  # a third less time per step on CPUs
+    spec = model.input_spec
+    if spec.ir is not None:
+        spec = spec.model_copy(update={"ir": spec.ir.model_copy(update={"encoding": recipe.ir_encoding})})
+    model.input_spec = spec
+    return model, spec
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What stays the same from step to step."""
+
+    fabric: Fabric
+    recipe: Recipe
+    spec: InputSpec
+    out: Path
+    trained: Objective
+    wrapped: nn.Module
+    optimiser: torch.optim.Optimizer
 
 
 def _train_epoch(
-    fabric: Fabric,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    loader: DataLoader[Batch],
-    recipe: Recipe,
-    spec: InputSpec,
-    epoch: int,
-    report: Report,
-) -> float:
-    """Mean loss; bona fide and attacks weigh the same whatever their numbers."""
-    seed = recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank
-    torch.manual_seed(seed)  # dropout draws from the global generator: a resumed run must draw the same
-    generator = torch.Generator().manual_seed(seed)
-    model.train()
-    total = 0.0
-    for step, batch in enumerate(loader):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, epoch + step / len(loader))
-        target = batch.pop("bona_fide")
-        inputs = fabric.to_device(augment(batch, spec, recipe.augmentation, generator))
-        loss = _balanced_loss(model(**inputs), fabric.to_device(target), recipe.label_smoothing)
-        optimiser.zero_grad(set_to_none=True)
-        fabric.backward(loss)
-        fabric.clip_gradients(model, optimiser, max_norm=5.0)
-        optimiser.step()
-        total += float(loss.detach())
-        report(f"epoch {epoch + 1}", step + 1, len(loader))
-    return total / len(loader)
+    run: _Run, loader: DataLoader[Batch], place: Place, stop: StopFlag, report: Report
+) -> dict[str, float]:
+    """Means of the loss's terms. `place` moves on with each step that was taken."""
+    recipe, steps = run.recipe, len(loader)
+    generator = _seeded(recipe, place.epoch, run.fabric.global_rank)
+    batches = iter(loader)  # draws a number of its own
+    if place.generators is not None:
+        generator.set_state(place.generators["augmentation"])
+        torch.set_rng_state(place.generators["global"])
+    run.wrapped.train()
+    totals = place.totals = place.totals or {}
+    run.optimiser.zero_grad(set_to_none=True)
+    for step, batch in enumerate(batches, place.step):
+        for group in run.optimiser.param_groups:
+            group["lr"] = learning_rate(recipe, place.epoch + (step - step % recipe.accumulate) / steps)
+        whole = (step + 1) % recipe.accumulate == 0 or step + 1 == steps
+        with run.fabric.no_backward_sync(run.wrapped, enabled=not whole):
+            terms = _backward(run, batch, generator)
+        for name, term in terms.items():
+            totals[name] = totals.get(name, 0.0) + float(term.detach())
+        if whole:
+            if recipe.max_gradient_norm is not None:
+                run.fabric.clip_gradients(run.wrapped, run.optimiser, max_norm=recipe.max_gradient_norm)
+            run.optimiser.step()
+            run.optimiser.zero_grad(set_to_none=True)
+            if stop.set:
+                _stop(run, Place(place.epoch, step + 1, totals, _states(generator)))
+        report(f"epoch {place.epoch + 1}", step + 1, steps, f"loss {sum(totals.values()) / (step + 1):.4f}")
+    return {name: total / steps for name, total in totals.items()}
 
 
-def learning_rate(recipe: Recipe, epochs_done: float) -> float:
-    """Linear warm-up, then one half cosine to zero at the last epoch."""
-    peak, warmup = recipe.optimiser.learning_rate, min(recipe.optimiser.warmup_epochs, recipe.epochs / 2)
-    if epochs_done < warmup:
-        return peak * (epochs_done + 1e-3) / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (epochs_done - warmup) / (recipe.epochs - warmup)))
+def _backward(run: _Run, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    target = run.fabric.to_device(batch.pop("bona_fide"))
+    inputs = run.fabric.to_device(augment(batch, run.spec, run.recipe.augmentation, generator))
+    terms: dict[str, Tensor] = run.wrapped(bona_fide=target, **inputs)
+    require_finite(terms, run.trained, inputs, target, run.out)
+    run.fabric.backward(torch.stack(list(terms.values())).sum() / run.recipe.accumulate)
+    return terms
 
 
-def _balanced_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
-    soft = target * (1 - 2 * smoothing) + smoothing
-    loss = nn.functional.binary_cross_entropy_with_logits(logits, soft, reduction="none")
-    share = target.mean().clamp(0.1, 0.9)
-    weight = torch.where(target > 0.5, 0.5 / share, 0.5 / (1 - share))
-    return (loss * weight).mean()
-
-
-def _validate(model: nn.Module, samples: Samples, spec: InputSpec, epoch: int, loss: float, batch: int) -> EpochResult:
-    scores = score_samples(model, samples, spec, batch)
-    threshold, eer = equal_error_threshold(scores, samples.species)
-    rates = error_rates(scores, samples.species, threshold)
-    return EpochResult(epoch, loss, balanced_cross_entropy(scores, samples.species), eer, threshold, rates)
-
-
-def _sampler(inputs: _Inputs, recipe: Recipe, fabric: Fabric) -> DistributedSampler[Batch]:
-    """Shuffled by (seed, epoch) alone, so a resumed run sees the batches it would have seen."""
-    return DistributedSampler(
-        inputs,
-        num_replicas=fabric.world_size,
-        rank=fabric.global_rank,
-        shuffle=True,
-        seed=recipe.seed,
-        drop_last=True,
+def _stop(run: _Run, place: Place) -> None:
+    if run.fabric.is_global_zero:
+        save_resume(run.out, place, run.trained, run.optimiser)
+    raise TrainingStopped(
+        f"stopped after step {place.step} of epoch {place.epoch + 1}, and saved; go on: the same command with --resume"
     )
 
 
-def _already_a_batch(batch: Any) -> Any:
-    return batch
+def _seeded(recipe: Recipe, epoch: int, rank: int) -> torch.Generator:
+    """Random numbers of an epoch: a resumed run must draw what it would have drawn."""
+    seed = recipe.seed * 1_000_003 + epoch * 1009 + rank
+    torch.manual_seed(seed)  # dropout draws from the global generator
+    return torch.Generator().manual_seed(seed)
 
 
-def _with_encoding(spec: InputSpec, recipe: Recipe) -> InputSpec:
-    if spec.ir is None:
-        return spec
-    return spec.model_copy(update={"ir": spec.ir.model_copy(update={"encoding": recipe.ir_encoding})})
+def _states(generator: torch.Generator) -> dict[str, Tensor]:
+    return {"augmentation": generator.get_state(), "global": torch.get_rng_state()}
 
 
-def array_name(modality: str, spec: InputSpec) -> str:
-    """Which array of `Samples` feeds this input."""
-    return f"ir_{spec.ir.encoding.value}" if modality == "ir" and spec.ir is not None else modality
+def _validate(
+    model: nn.Module, samples: TrainingSamples, spec: InputSpec, epoch: int, terms: dict[str, float], batch: int
+) -> EpochResult:
+    every = score_samples(model, samples, spec, batch)
+    seen = ~np.isnan(every)
+    scores, species = every[seen], samples.species[seen]
+    threshold, eer = equal_error_threshold(scores, species)
+    rates = error_rates(scores, species, threshold)
+    loss = sum(terms.values())
+    return EpochResult(epoch, loss, terms, balanced_cross_entropy(scores, species), eer, threshold, rates)
 
 
-def _open_run(out: Path, recipe: Recipe, model: nn.Module, optimiser: torch.optim.Optimizer, resume: bool) -> int:
-    """Prepare the folder; gives the epoch to start with."""
-    text = recipe.to_json(indent=1)
-    if not resume:
-        if (out / "recipe.json").exists():
-            raise UsageError(f"{out} holds a run already; add --resume to go on, or choose another --out")
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "recipe.json").write_text(text)
-        return 0
-    if not (out / RESUME).is_file():
-        raise UsageError(f"there is nothing to resume in {out}; start without --resume")
-    if (out / "recipe.json").read_text() != text:
-        raise UsageError(f"{out} was trained by another recipe; --resume needs the same one")
-    return _load_resume(out, model, optimiser)
-
-
-def _save_resume(out: Path, epoch: int, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Model and optimiser as plain tensors: no pickle."""
-    tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value).contiguous() for name, value in state.items()}
-    tensors["epoch"] = torch.tensor(epoch)
-    save_file(tensors, out / f".{RESUME}.part")
-    (out / f".{RESUME}.part").replace(out / RESUME)
-
-
-def _load_resume(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    tensors = load_file(out / RESUME)
-    epoch = int(tensors.pop("epoch"))
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimiser."):
-            _, index, name = key.split(".", 2)
-            state.setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return epoch + 1
-
-
-def _best_so_far(out: Path) -> float | None:
-    if not (out / HISTORY).is_file():
-        return None
-    rows = [json.loads(line) for line in (out / HISTORY).read_text().splitlines()]
-    return min((float(row["validation_loss"]) for row in rows), default=None)
+def _loggers(out: Path) -> list[Any]:
+    """TensorBoard's, where one of its writers is installed."""
+    with suppress(ModuleNotFoundError):
+        return [TensorBoardLogger(root_dir=out, name="", version="")]
+    return []
 
 
 def _as_row(result: EpochResult) -> dict[str, Any]:
     return {
         "epoch": result.epoch,
         "loss": result.loss,
+        "terms": result.terms,
         "validation_loss": result.validation_loss,
         "eer": result.eer,
         "threshold": result.threshold,

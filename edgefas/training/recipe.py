@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from edgefas.contracts import Contract, IREncoding
 from edgefas.errors import UsageError
@@ -52,6 +53,28 @@ class SimulatedData(Contract):
         return self
 
 
+class DatasetData(Contract):
+    """Training and validation data from a data set: its train and dev splits."""
+
+    kind: Literal["dataset"]
+    dataset: str = Field(description="see `edgefas data list`")
+    root: str = Field("", description="its folder; on the command line: data.root=FOLDER")
+    protocol: str | None = Field(None, description="none: the data set's first")
+    moments: int = Field(5, ge=1, le=1000, description="pictures of a clip, at equal distances")
+    allow: tuple[str, ...] = Field((), description="kinds of leaks that shall not stop it, see `edgefas data check`")
+
+
+def _kind_of(data: Any) -> str:
+    """Recipes of simulated data need not say so."""
+    kind = data.get("kind", "simulated") if isinstance(data, dict) else data.kind
+    return str(kind)
+
+
+Data = Annotated[
+    Annotated[SimulatedData, Tag("simulated")] | Annotated[DatasetData, Tag("dataset")], Discriminator(_kind_of)
+]
+
+
 class Augmentation(Contract):
     """Random changes of a training batch: the paper's flipping, rotation and cropping, then light and noise."""
 
@@ -64,14 +87,29 @@ class Augmentation(Contract):
     contrast: float = Field(0.2, ge=0, le=0.9)
     noise: float = Field(0.05, ge=0, le=1, description="standard deviation on normalised colour and infrared")
     depth_noise: float = Field(0.02, ge=0, le=1, description="standard deviation on encoded depth")
+    depth_gain: float = Field(0.0, ge=0, le=1, description="log-uniform per sample: cameras of unknown scale")
+    depth_shift: float = Field(0.0, ge=0, le=1, description="of encoded depth, uniform per sample")
+    cutout_share: float = Field(0.0, ge=0, le=1, description="side of a square that is shown as nothing, at most")
+    modality_dropout: float = Field(0.0, ge=0, lt=1, description="chance that a modality is shown as nothing")
 
 
 class Optimiser(Contract):
-    """AdamW with linear warm-up and one cosine cycle."""
+    """How weights follow gradients."""
 
-    learning_rate: float = Field(gt=0, le=1)
+    kind: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = Field(gt=0, le=1, description="the peak")
     weight_decay: float = Field(0.01, ge=0, le=1)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+
+
+class Schedule(Contract):
+    """The learning rate over time, after a linear warm-up."""
+
+    kind: Literal["cosine", "cyclic_cosine", "decay"] = "cosine"
     warmup_epochs: float = Field(1.0, ge=0)
+    cycle_epochs: float = Field(10.0, gt=0, description="of cyclic_cosine: each cycle starts at the peak")
+    decay: float = Field(0.95, gt=0, le=1, description="of decay: the factor")
+    decay_epochs: float = Field(50.0, gt=0, description="of decay: how often")
 
 
 class Recipe(Contract):
@@ -80,20 +118,39 @@ class Recipe(Contract):
     model: str
     model_options: dict[str, Any] = Field(default_factory=dict)
     ir_encoding: IREncoding = IREncoding.LIT
-    data: SimulatedData
+    data: Data
     augmentation: Augmentation = Augmentation()
     optimiser: Optimiser
+    schedule: Schedule = Schedule()
+    sampler: Literal["shuffled", "balanced"] = Field("shuffled", description="balanced: as many of either class")
+    accumulate: int = Field(1, ge=1, le=1024, description="batches whose gradients make one step")
+    max_gradient_norm: float | None = Field(5.0, gt=0, description="null: gradients are not clipped")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="16-mixed needs a GPU")
     epochs: int = Field(ge=1, le=10000)
     batch_size: int = Field(ge=2, le=4096)
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="keeps log-odds finite on separable data")
     seed: int = Field(ge=0)
 
+    @property
+    def simulated(self) -> SimulatedData:
+        """Its simulated data.
 
-def load_recipe(name: str) -> Recipe:
+        Raises:
+            UsageError: it is trained on a data set.
+        """
+        if isinstance(self.data, SimulatedData):
+            return self.data
+        raise UsageError(f"the recipe of {self.model} is trained on {self.data.dataset}; this needs simulated data")
+
+
+def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     """A shipped recipe by name, or one by path.
 
+    Args:
+        changes: `key=value` each, dots between the levels: `data.root=FOLDER`, `epochs=3`; a value is YAML.
+
     Raises:
-        UsageError: no such recipe, or the file is no YAML mapping.
+        UsageError: no such recipe, the file is no YAML mapping, or a change is not of that form.
         ContractError: an unknown key or a value out of range, by name.
     """
     path = Path(name)
@@ -114,4 +171,22 @@ def load_recipe(name: str) -> Recipe:
         raise UsageError(f"{name} is not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{name} holds {type(data).__name__}, a recipe is a mapping of keys to values")
+    for change in changes:
+        _change(data, change)
     return Recipe.from_dict(data)
+
+
+def _change(data: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals or not all(key.split(".")):
+        raise UsageError(f"{change!r} is no change of a recipe; write key=value, as epochs=3 or data.root=FOLDER")
+    *levels, last = key.split(".")
+    place: Any = data
+    for level in levels:
+        place = place.setdefault(level, {})
+        if not isinstance(place, dict):
+            raise UsageError(f"{change!r}: {level} of the recipe is {place!r} and has no keys of its own")
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{change!r}: the value is not valid YAML: {error}") from None

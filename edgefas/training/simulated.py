@@ -7,7 +7,7 @@ import hashlib
 import json
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from edgefas.sensors.simulator.truth import true_face
 from edgefas.training.recipe import SimulatedData, SimulatedSplit
 
 F16 = npt.NDArray[np.float16]
+F32 = npt.NDArray[np.float32]
 
 EPISODE_FRAMES = 30
 """Frame indices are drawn from the loop that the simulated camera plays."""
@@ -45,6 +46,18 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.species)
+
+    def read(self, rows: Sequence[int], spec: InputSpec) -> list[tuple[int, dict[str, F32]]]:
+        """Rows with their inputs, (C, H, W) float32 by modality; read in order, which memory maps like."""
+        arrays = {m.value: self.arrays[array_name(m.value, spec)] for m in spec.modalities}
+        order = np.array(rows)
+        found = {name: array[order].astype(np.float32) for name, array in arrays.items()}
+        return [(row, {name: array[place] for name, array in found.items()}) for place, row in enumerate(rows)]
+
+
+def array_name(modality: str, spec: InputSpec) -> str:
+    """Which array of `Samples` feeds an input."""
+    return f"ir_{spec.ir.encoding.value}" if modality == "ir" and spec.ir is not None else modality
 
 
 def samples_for(

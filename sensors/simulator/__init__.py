@@ -6,12 +6,13 @@ the face is (for training and tests; the pipeline never sees it). What is learne
 
 from edgefas.sensors.simulator.episode import Episode, Presentation, parse_options, sample_episode, subject_skin_group
 from edgefas.sensors.simulator.render import SIMULATOR_VERSION, render
-from edgefas.sensors.simulator.truth import true_face
+from edgefas.sensors.simulator.truth import face_window, true_face
 
 __all__ = [
     "SIMULATOR_VERSION",
     "Episode",
     "Presentation",
+    "face_window",
     "parse_options",
     "render",
     "sample_episode",

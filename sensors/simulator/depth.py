@@ -10,9 +10,9 @@ import numpy as np
 from edgefas.sensors.frame import U8, U16, Calibration
 from edgefas.sensors.simulator.episode import Episode
 from edgefas.sensors.simulator.grain import grain
-from edgefas.sensors.simulator.rig import DEPTH_SCALE_M, F32
+from edgefas.sensors.simulator.rig import DEPTH_SCALE_M, F32, LAYOUTS
 
-_STATIC_SHARE = 0.6
+STATIC_SHARE = 0.6
 """Of the noise variance that stays as long as the scene does: 50-70 % [M]."""
 
 
@@ -44,7 +44,14 @@ def stereo_errors(episode: Episode) -> StereoErrors:
 
 
 def measure(
-    z_mm: F32, holes: F32, facing: F32, ir_lit: U8, episode: Episode, index: int, calibration: Calibration
+    z_mm: F32,
+    holes: F32,
+    facing: F32,
+    ir_lit: U8,
+    episode: Episode,
+    index: int,
+    calibration: Calibration,
+    window_px: tuple[int, int, int, int],
 ) -> U16:
     """Depth (h, w) in units of `DEPTH_SCALE_M` from what the left imager truly sees; 0 is no return.
 
@@ -56,6 +63,7 @@ def measure(
         episode: draws the errors.
         index: frame, for the part of the noise that changes.
         calibration: of the camera.
+        window_px: what it reads out of its 640x480.
     """
     errors = stereo_errors(episode)
     fb = calibration.depth.fx_px * calibration.baseline_mm
@@ -63,8 +71,8 @@ def measure(
     now = np.random.default_rng([94, episode.seed, episode.subject, index])
     disparity = _matched(fb / z_mm)
     shape = (calibration.depth.height_px, calibration.depth.width_px)
-    noise = _STATIC_SHARE**0.5 * grain(still, shape, errors.grain_px)
-    noise += (1 - _STATIC_SHARE) ** 0.5 * grain(now, shape, errors.grain_px)
+    noise = STATIC_SHARE**0.5 * grain(still, shape, errors.grain_px)
+    noise += (1 - STATIC_SHARE) ** 0.5 * grain(now, shape, errors.grain_px)
     disparity = disparity + errors.sigma_px * noise
     luck = 0.8 * grain(still, shape, 2.0) + 0.6 * grain(now, shape, 2.0)
     saturated = cv2.blur((ir_lit > 250).astype(np.float32), (5, 5))
@@ -77,13 +85,21 @@ def measure(
     )
     lost = luck < _quantile(share)
     lost |= _occluded(disparity)
-    lost |= np.arange(shape[1])[None] < disparity  # its match lies outside the right picture
+    x0, y0, x1, y1 = window_px
+    lost |= np.arange(x0, x1)[None] < disparity  # its match lies outside the right picture
     disparity = np.rint(disparity * 32) / 32
     z = fb / np.maximum(disparity, 0.05)
-    y, x = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None], np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
+    y, x = (
+        np.linspace(-1, 1, 480, dtype=np.float32)[y0:y1, None],
+        np.linspace(-1, 1, 640, dtype=np.float32)[None, x0:x1],
+    )
     z = z * (1 + errors.bias) + errors.saddle_mm * 1e-6 * (x**2 - y**2) * z**2
-    z[lost | (z > 10_000) | (z < 170)] = 0  # nearest: 126 disparities
+    z[lost | (z > 10_000) | (z < LAYOUTS[episode.rig].nearest_mm)] = 0
     return np.asarray(np.rint(z / (1000 * DEPTH_SCALE_M)), np.uint16)
+
+
+def _ramp(length_px: int) -> F32:
+    return np.linspace(-1, 1, length_px, dtype=np.float32)
 
 
 def _matched(disparity: F32) -> F32:

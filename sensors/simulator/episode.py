@@ -20,6 +20,11 @@ CameraVariant = Literal["allpass", "irpass"]
 Light = Literal["led", "tungsten", "daylight"]
 Ink = Literal["dye", "toner"]
 Device = Literal["phone", "tablet"]
+Cut = Literal["eyes", "eyes_nose", "eyes_nose_mouth"]
+Bend = Literal["drawn", "flat", "bent"]
+Eyewear = Literal["none", "clear", "tinted"]
+Expression = Literal["neutral", "smile", "open_mouth", "squint", "raised_brows"]
+Rig = Literal["d435", "d455"]
 
 
 class Presentation(str, Enum):
@@ -27,8 +32,14 @@ class Presentation(str, Enum):
 
     BONA_FIDE = "bona_fide"
     FLAT_PRINT = "flat_print"
+    BENT_PRINT = "bent_print"
+    CUT_PRINT = "cut_print"
     PHONE_REPLAY = "phone_replay"
+    PAPER_MASK = "paper_mask"
     RIGID_MASK = "rigid_mask"
+    FLEXIBLE_MASK = "flexible_mask"
+    MANNEQUIN = "mannequin"
+    FUNNY_EYES = "funny_eyes"
     EMPTY = "empty"
 
 
@@ -41,7 +52,7 @@ class Episode:
     subject: int
     """Who is shown: fixes sex, head, skin group, hair, eyes and texture."""
     site: int
-    """0: office under LED; 1: a home with tungsten light or daylight. Another camera unit each."""
+    """Even: an office under LED; odd: a home with tungsten light or daylight. Another camera unit each."""
     camera: CameraVariant
     distance_mm: float
     """From the left imager to the face, print, screen or mask."""
@@ -58,6 +69,14 @@ class Episode:
     """Black of a flat print: dye vanishes at 850 nm, toner stays."""
     device: Device
     """Of a replay."""
+    cut: Cut = "eyes"
+    """What is cut out of a print before the face."""
+    bend: Bend = "drawn"
+    """How that print is held; drawn: half of them are bent."""
+    eyewear: Eyewear = "none"
+    """Of a bona fide subject."""
+    expression: Expression = "neutral"
+    rig: Rig = "d435"
 
 
 def subject_skin_group(subject: int) -> SkinGroup:
@@ -71,7 +90,7 @@ def sample_episode(presentation: Presentation, subject: int, site: int, seed: in
     Args:
         presentation: what is shown.
         subject: >= 0, the identity shown.
-        site: 0 or 1.
+        site: 0 to 99; even ones are offices, odd ones homes.
         seed: >= 0, draws distance, light, pose and everything smaller.
         overrides: fields of `Episode` to fix, e.g. `distance_mm=600`.
 
@@ -86,7 +105,7 @@ def sample_episode(presentation: Presentation, subject: int, site: int, seed: in
     for name, value in {"subject": subject, "site": site, "seed": seed, **overrides}.items():
         _OPTIONS[name](name, str(value))
     rng = np.random.default_rng([11, seed, subject, site])
-    office = site == 0
+    office = site % 2 == 0
     light: Light = "led" if office else ("tungsten" if rng.random() < 0.5 else "daylight")
     drawn = Episode(
         seed=seed,
@@ -176,11 +195,11 @@ _IDENTITY = {"species", "subject", "site", "seed"}
 _OPTIONS: dict[str, Callable[[str, str], Any]] = {
     "species": _choice(*(p.value for p in Presentation)),
     "subject": _integer(0, 10**6),
-    "site": _integer(0, 1),
+    "site": _integer(0, 99),
     "seed": _integer(0, 10**9),
     "camera": _choice(*get_args(CameraVariant)),
     "distance_mm": _number(250, 1500),
-    "illuminance_lx": _number(0, 5000),
+    "illuminance_lx": _number(0, 100_000),
     "light": _choice(*get_args(Light)),
     "light_azimuth_deg": _number(-90, 90),
     "light_elevation_deg": _number(-30, 90),
@@ -189,4 +208,9 @@ _OPTIONS: dict[str, Callable[[str, str], Any]] = {
     "pitch_deg": _number(-45, 45),
     "ink": _choice(*get_args(Ink)),
     "device": _choice(*get_args(Device)),
+    "cut": _choice(*get_args(Cut)),
+    "bend": _choice(*get_args(Bend)),
+    "eyewear": _choice(*get_args(Eyewear)),
+    "expression": _choice(*get_args(Expression)),
+    "rig": _choice(*get_args(Rig)),
 }

@@ -7,6 +7,7 @@ between landmarks is modelled by eye, and asymmetric per subject.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -57,6 +58,7 @@ class Plan:
     """-1 on the picture's left, 1 on its right."""
 
 
+@lru_cache(maxsize=4)
 def plan(who: Identity) -> Plan:
     """Where every grid point lies on the mean face; a smooth warp makes the halves differ by about a millimetre."""
     rng = np.random.default_rng([31, who.texture_seed])
@@ -104,6 +106,8 @@ def face_height(who: Identity, p: Plan) -> F32:
     fold = 17.5 + (y - 44) * 0.42
     h -= 1.3 * np.exp(-0.5 * (((ax - fold) / 2.8) ** 2 + ((y - 58) / 11) ** 2))  # nasolabial fold
     h -= 1.0 * mid(58.5, 2.2, 4.0) - 0.7 * bump(4.6, 59, 1.8, 4.5)  # philtrum
+    if who.mouth_open:
+        h -= 9.0 * mouth_gap(who, p)
     h += _lips(who, p) - 2.0 * mid(89, 17, 3.6) + (3.2 if who.male else 2.2) * mid(104, 13, 8)  # mentolabial fold, chin
     h += _eyeballs(who, p)
     return np.asarray(np.maximum(h, _ears(p)), np.float32)
@@ -125,7 +129,10 @@ def _nose(who: Identity, p: Plan) -> F32:
 
 
 def mouth_shape(who: Identity, p: Plan) -> tuple[F32, F32, F32]:
-    """(upper edge, mouth line, lower edge) as signed mm below each curve, and narrowing to the corners."""
+    """(upper edge, mouth line, lower edge) as signed mm below each curve, and narrowing to the corners.
+
+    An open mouth moves line and lower lip down; what lies between the lips is `mouth_gap`.
+    """
     half = who.lip_length / 2
     u = np.clip(np.abs(p.x_mm) / half, 0, 1.2)
     full = who.lip_fullness
@@ -133,8 +140,17 @@ def mouth_shape(who: Identity, p: Plan) -> tuple[F32, F32, F32]:
     line = 74.4 - 0.9 * u**2 + 0.9 * np.exp(-((p.x_mm / 5.0) ** 2))
     bow = 1.1 * np.exp(-((p.x_mm / 3.2) ** 2)) - 0.7 * np.exp(-(((np.abs(p.x_mm) - 6.0) / 4.0) ** 2))
     upper = line - 6.8 * full * taper * (1 - 0.25 * u) + bow * taper
+    line = line + who.mouth_open * taper
     lower = line + 8.8 * full * taper * (1 - 0.12 * u)
     return tuple(np.asarray(p.y_mm - edge, np.float32) for edge in (upper, line, lower))  # type: ignore[return-value]
+
+
+def mouth_gap(who: Identity, p: Plan) -> F32:
+    """1 where an open mouth shows its inside, soft over a millimetre."""
+    _, line, _ = mouth_shape(who, p)
+    half = who.lip_length / 2
+    taper = np.sqrt(np.maximum(1 - np.clip(np.abs(p.x_mm) / half, 0, 1) ** 2, 0))
+    return np.asarray(np.clip(np.minimum(-line, line + who.mouth_open * taper) + 0.5, 0, 1), np.float32)
 
 
 def _lips(who: Identity, p: Plan) -> F32:
@@ -152,6 +168,7 @@ def _lips(who: Identity, p: Plan) -> F32:
     )
 
 
+@lru_cache(maxsize=4)  # height and colour both ask several times
 def lid_edges(who: Identity, p: Plan) -> tuple[F32, F32]:
     """(upper, lower) eyelid margins as height over the eye's axis in mm; NaN-free, meeting in the corners."""
     # palpebral fissure about 30 mm long; the upper arc peaks towards the nose, the lower one away from it
@@ -163,6 +180,7 @@ def lid_edges(who: Identity, p: Plan) -> tuple[F32, F32]:
     return np.asarray(upper, np.float32), np.asarray(lower, np.float32)
 
 
+@lru_cache(maxsize=4)
 def eye_inside(who: Identity, p: Plan) -> F32:
     """1 between the lids, 0 outside, soft over half a millimetre."""
     upper, lower = lid_edges(who, p)

@@ -61,6 +61,8 @@ class Identity:
     warmth: float
     """Of lips and cheeks."""
     texture_seed: int
+    mouth_open: float = 0.0
+    """How far the lips are apart."""
 
 
 @lru_cache(maxsize=16)

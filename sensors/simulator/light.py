@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from edgefas.sensors.simulator.episode import Episode
-from edgefas.sensors.simulator.rig import F32, F64, PROJECTOR_X_MM, View
-from edgefas.sensors.simulator.surface import Surface
+from edgefas.sensors.simulator.rig import F32, F64, LAYOUTS, View
+from edgefas.sensors.simulator.surface import Surface, dot, length
 
 FRESNEL = 0.028
 """Of skin at normal incidence, n = 1.4."""
@@ -58,8 +58,10 @@ def visibility(surface: Surface, towards_light: F64) -> F32:
         moved = cv2.warpAffine(
             height, np.array([[1, 0, -shift[0]], [0, 1, -shift[1]]]), size, borderMode=cv2.BORDER_REPLICATE
         )
-        above = moved - height - distance  # of the blocker over the ray
-        key = np.minimum(key, np.clip(0.5 - above / (0.35 * distance + 1.0), 0, 1))
+        above = (moved - height) - distance  # of the blocker over the ray
+        above /= 0.35 * distance + 1.0
+        np.subtract(0.5, above, out=above)
+        key = np.minimum(key, np.clip(above, 0, 1, out=above))
     ambient = np.ones_like(height)
     for sigma in (3.0, 8.0, 20.0):
         hollow = cv2.GaussianBlur(height, (0, 0), sigma / step) - height
@@ -80,16 +82,18 @@ def reflected(episode: Episode, surface: Surface, normal: F32, seen: F32, rays: 
     diffuse = np.clip((cosine + wrap) / (1 + wrap), 0, None) * key * seen[..., :1]
     # rooms are brighter above and in front than below and behind
     around = fill * seen[..., 1:] * (0.80 - 0.22 * normal[..., 1:2] - 0.10 * normal[..., 2:3])
+    if not surface.finish[..., 0].any():  # a wall mirrors nothing, and this is half of the work
+        return np.asarray(surface.albedo * (diffuse + around), np.float32)
     half = light - rays
-    half /= np.linalg.norm(half, axis=-1, keepdims=True)
-    lobe = beckmann(np.clip((normal * half).sum(-1), 0.05, 1), surface.roughness)
-    outgoing = np.clip(-(normal * rays).sum(-1), 0.25, 1)
+    half /= length(half)[..., None]
+    lobe = beckmann(np.clip(dot(normal, half), 0.05, 1), surface.roughness)
+    outgoing = np.clip(-dot(normal, rays), 0.25, 1)
     gloss = np.pi * FRESNEL * lobe / (4 * outgoing) * key * np.clip(cosine[..., 0], 0, 1) * seen[..., 0]
     mirrored = (gloss + FRESNEL * around[..., 0]) * surface.finish[..., 0]
     return np.asarray(surface.albedo * (diffuse + around) + mirrored[..., None], np.float32)
 
 
-def infrared_ambient(episode: Episode, light: F32, emission: F32) -> F32:
+def infrared_ambient(episode: Episode, light: F32, emission: F32 | None) -> F32:
     """What the left imager collects of ambient and screen light (h, w, 4) without the projector, W/m2 in 550 nm terms.
 
     A D435's imager sees all of it; behind an 850 nm filter only the lamp's own near infrared is left.
@@ -98,7 +102,9 @@ def infrared_ambient(episode: Episode, light: F32, emission: F32) -> F32:
     if episode.camera == "irpass":
         return np.asarray(per_lux * IRPASS_SHARE[episode.light] * light[..., 3], np.float32)
     ambient = per_lux * ((1 - nir) * (light[..., :3] @ _PANCHROMATIC) + nir * light[..., 3])
-    return np.asarray(ambient + IR_PER_LUX["led"] * (emission[..., :3] @ _PANCHROMATIC), np.float32)
+    if emission is not None:
+        ambient = ambient + IR_PER_LUX["led"] * (emission[..., :3] @ _PANCHROMATIC)
+    return np.asarray(ambient, np.float32)
 
 
 def beckmann(cosine: F32, roughness: float) -> F32:
@@ -133,7 +139,7 @@ def projected(episode: Episode, z_mm: F32, facing: F32, view: View, gain: float)
     k = view.intrinsics
     sheet = _dots(episode.site)
     x, y = np.meshgrid(np.arange(k.width_px, dtype=np.float32), np.arange(k.height_px, dtype=np.float32))
-    u = (x - k.fx_px * PROJECTOR_X_MM / z_mm - k.ppx_px) * 2 + sheet.shape[1] / 2
+    u = (x - k.fx_px * LAYOUTS[episode.rig].projector_x_mm / z_mm - k.ppx_px) * 2 + sheet.shape[1] / 2
     v = (y - k.ppy_px) * 2 + sheet.shape[0] / 2
     pattern = cv2.remap(sheet, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR)
     return np.asarray(pattern * facing * (PROJECTOR_W_M2 * gain) * (600.0 / z_mm) ** 2, np.float32)

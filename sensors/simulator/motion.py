@@ -24,9 +24,11 @@ class Pose:
 def pose(episode: Episode, index: int) -> Pose:
     """Where the presented thing is at a frame; its origin is the middle of the face, print or screen."""
     rng = np.random.default_rng([13, episode.seed, episode.subject])
-    held = episode.presentation in (Presentation.FLAT_PRINT, Presentation.PHONE_REPLAY)
+    held = episode.presentation in (Presentation.FLAT_PRINT, Presentation.BENT_PRINT, Presentation.PHONE_REPLAY)
     # rows: x, y, z in mm; pitch, yaw, roll in degrees
     amplitude = np.array([3.0, 2.5, 4.0, 2.0, 2.5, 1.5] if held else [4.0, 2.0, 4.0, 1.5, 3.0, 1.2])
+    if episode.presentation is Presentation.MANNEQUIN:
+        amplitude *= 0.1  # it stands; whoever carries it in has let go
     base = np.array(
         [
             rng.uniform(-0.05, 0.05) * episode.distance_mm,

@@ -19,7 +19,9 @@ _THINGS = [
 def wall_distance_mm(episode: Episode) -> float:
     """From the camera to the wall."""
     rng = np.random.default_rng([81, episode.seed, episode.site])
-    return float(episode.distance_mm + 500 + (rng.uniform(300, 1600) if episode.site == 0 else rng.uniform(150, 900)))
+    return float(
+        episode.distance_mm + 500 + (rng.uniform(300, 1600) if episode.site % 2 == 0 else rng.uniform(150, 900))
+    )
 
 
 def room_surface(episode: Episode) -> Surface:
@@ -29,11 +31,11 @@ def room_surface(episode: Episode) -> Surface:
     half_w, half_h, step = far * 1.0, far * 0.78, far / 330
     w, h = int(2 * half_w / step), int(2 * half_h / step)
     albedo = np.empty((h, w, 4), np.float32)
-    albedo[:] = np.array(_WALLS[episode.site], np.float32) * rng.uniform(0.75, 1.1)
+    albedo[:] = np.array(_WALLS[episode.site % 2], np.float32) * rng.uniform(0.75, 1.1)
     albedo *= (1 + 0.012 * noise(rng, (h, w), 2) + 0.03 * noise(rng, (h, w), 90))[..., None]
     height = np.zeros((h, w), np.float32)
     for _ in range(int(rng.integers(3, 7))):
-        color = np.array(_THINGS[episode.site][rng.integers(5)], np.float32) * rng.uniform(0.7, 1.2)
+        color = np.array(_THINGS[episode.site % 2][rng.integers(5)], np.float32) * rng.uniform(0.7, 1.2)
         bw, bh = int(rng.uniform(0.08, 0.3) * w), int(rng.uniform(0.1, 0.5) * h)
         x, y = int(rng.uniform(-0.1, 1) * w), int(rng.uniform(0.05, 0.9) * h)
         standing = rng.random() < 0.6

@@ -11,7 +11,7 @@ from edgefas.sensors.simulator.episode import Episode
 from edgefas.sensors.simulator.light import infrared_ambient, key_direction, reflected, visibility
 from edgefas.sensors.simulator.motion import Pose
 from edgefas.sensors.simulator.rig import F32, View
-from edgefas.sensors.simulator.surface import Surface, intersect, look_up, normals
+from edgefas.sensors.simulator.surface import Surface, dot, intersect, length, look_up, normals
 
 
 class Layers(Enum):
@@ -53,23 +53,23 @@ def lit(surface: Surface, place: Pose, episode: Episode) -> Lit:
     )
     turn = place.rotation.T.astype(np.float32)
     points = np.stack([x, y, -np.maximum(surface.height_mm, surface.floor_mm)], -1) @ turn + place.position_mm
-    rays = (points / np.linalg.norm(points, axis=-1, keepdims=True)).astype(np.float32)
+    rays = (points / length(points)[..., None]).astype(np.float32)
     normal = normals(surface) @ turn
     seen = visibility(surface, place.rotation.T @ key_direction(episode))
     light = reflected(episode, surface, normal, seen, rays)
-    emission = np.zeros_like(light) if surface.emission is None else surface.emission
     infrared = np.stack(
         [
-            infrared_ambient(episode, light, emission),
+            infrared_ambient(episode, light, surface.emission),
             surface.albedo[..., 3],
-            np.clip(-(normal * rays).sum(-1), 0, 1),
+            np.clip(-dot(normal, rays), 0, 1),
             surface.finish[..., 2],
             np.zeros((h, w), np.float32) if surface.depth_holes is None else surface.depth_holes,
         ],
         -1,
     )
-    color = (light + emission)[..., :3]
-    return Lit(surface, {Layers.COLOR: np.ascontiguousarray(color), Layers.INFRARED: infrared.astype(np.float32)})
+    color = (light if surface.emission is None else light + surface.emission)[..., :3]
+    textures = {Layers.COLOR: np.ascontiguousarray(color), Layers.INFRARED: infrared.astype(np.float32, copy=False)}
+    return Lit(surface, textures)
 
 
 def nothing(view: View, layers: Layers) -> Seen:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgefas.sensors.simulator.head import Plan, eye_inside, lid_edges, mouth_shape
+from edgefas.sensors.simulator.head import Plan, eye_inside, lid_edges, mouth_gap, mouth_shape
 from edgefas.sensors.simulator.identity import Identity
 from edgefas.sensors.simulator.rig import F32
 
@@ -36,11 +36,20 @@ def face_albedo(who: Identity, p: Plan) -> tuple[F32, F32]:
     finish = np.ones((*p.x_mm.shape, 3), np.float32)
     finish[..., 0] = 0.8 + 0.6 * np.exp(-0.5 * ((p.x_mm / 16) ** 2 + ((p.y_mm - 18) / 60) ** 2))  # oilier T-zone
     finish[..., 1] = 0
-    _lips(who, p, albedo, finish)
+    rows, mouth = _strip(p, p.y_mm, 35, 110)
+    _lips(who, mouth, albedo[rows], finish[rows])
     _stubble(who, p, albedo, rng)
     _brows(who, p, albedo, finish, rng)
-    _eyes(who, p, albedo, finish, rng)
+    rows, eyes = _strip(p, p.eye_y, -20, 20)
+    _eyes(who, eyes, albedo[rows], finish[rows], rng)
     return albedo, finish
+
+
+def _strip(p: Plan, y: F32, low: float, high: float) -> tuple[slice, Plan]:
+    """The rows between two heights: what lies there has no part in the rest of the face."""
+    rows = np.flatnonzero(((y > low) & (y < high)).any(1))
+    strip = slice(int(rows[0]), int(rows[-1]) + 1)
+    return strip, Plan(p.x_mm[strip], p.y_mm[strip], p.eye_x[strip], p.eye_y[strip], p.side[strip])
 
 
 def add_catchlight(who: Identity, p: Plan, albedo: F32, light: tuple[float, float]) -> None:
@@ -86,6 +95,10 @@ def _lips(who: Identity, p: Plan, albedo: F32, finish: F32) -> None:
     seam = 0.62 * np.exp(-0.5 * (line / 0.75) ** 2) * np.clip((half + 1.5 - np.abs(p.x_mm)) / 3, 0, 1)
     albedo *= 1 - seam[..., None] * np.array([0.85, 1, 1, 0.55], np.float32)
     finish[..., 0] += 0.8 * inside * (line > 0)
+    if who.mouth_open:
+        teeth = np.clip(1 - (upper / 4.0 - 1.6) ** 2, 0, 1)[..., None] * np.array([0.45, 0.42, 0.36, 0.40], np.float32)
+        cavity = np.array([0.05, 0.02, 0.02, 0.12], np.float32) + teeth
+        _blend(albedo, mouth_gap(who, p), cavity.astype(np.float32))
     # the nostrils are holes: little light comes back out of them
     wide = who.nose_breadth / 36.0
     hole = np.exp(-((((np.abs(p.x_mm) - 6.8 * wide) / (3.4 * wide)) ** 2 + ((p.y_mm - 48.3) / 1.5) ** 2) ** 1.5))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgefas.benchmarks.accuracy import BRANCHES, EPOCHS, _errors, branch_recipe
-from edgefas.calibration.intervals import Z95, wilson
+from edgefas.evaluation.intervals import Z95, wilson
 from edgefas.models import create_model
 from edgefas.training.simulated import Samples
 

@@ -12,6 +12,7 @@ import pytest
 
 from edgefas.calibration import collect
 from edgefas.calibration.collect import CalibrationManifest, Candidates, candidates_of, pick, write_set
+from edgefas.calibration.fingerprint import source_sha256
 from edgefas.calibration.frames import CalibrationSetError, load_frames
 from edgefas.cli.main import run
 from edgefas.contracts import BoxCrop, DepthInput, FaceBox, InputSpec, Label, RGBInput
@@ -121,12 +122,18 @@ def test_live_cameras_are_refused() -> None:
 
 def test_hash_of_a_folder_changes_with_any_file(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"1")
-    first = collect._sha256_of(f"dir:{tmp_path}")
-    assert first == collect._sha256_of(f"dir:{tmp_path}")
+    first = source_sha256(f"dir:{tmp_path}")
+    assert first == source_sha256(f"dir:{tmp_path}")
     (tmp_path / "a.png").write_bytes(b"2")
-    second = collect._sha256_of(f"dir:{tmp_path}")
+    second = source_sha256(f"dir:{tmp_path}")
     (tmp_path / "a.png").rename(tmp_path / "b.png")
-    assert len({first, second, collect._sha256_of(f"dir:{tmp_path}")}) == 3
+    assert len({first, second, source_sha256(f"dir:{tmp_path}")}) == 3
+
+
+def test_hash_of_a_video_is_that_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "a,b.mp4").write_bytes(b"moving")
+    for source in (f"video:{tmp_path}/a,b.mp4,role=ir,fov=70", f"video:{tmp_path}/a,b.mp4", f"{tmp_path}/a,b.mp4"):
+        assert source_sha256(source) == hashlib.sha256(b"moving").hexdigest()
 
 
 def test_command_on_simulated_episodes(

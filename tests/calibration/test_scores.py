@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgefas.calibration.episodes import ScoreCalibrationError, ScoredEpisode
-from edgefas.calibration.policy import fit_policy, play, reached, require_enough
-from edgefas.calibration.scores import fit_correlation_ms, fit_platt, fit_threshold
+from edgefas.calibration.held_out import held_out, play
+from edgefas.calibration.policy import fit_policy, require_enough
+from edgefas.calibration.scores import fit_correlation_ms, fit_platt
+from edgefas.calibration.threshold import Targets, fit_threshold
 from edgefas.contracts import Label, Policy
 
 FRAME_NS = 33_333_333
@@ -163,7 +165,9 @@ def test_no_threshold_is_better(rows: list[tuple[Label, int]], max_apcer: float,
     def rates(cut: float) -> tuple[float, float]:
         return float(np.mean([s >= cut for s in spoof])), float(np.mean([s < cut for s in alive]))
 
-    apcer, bpcer = rates(fit_threshold([recording(label, [score]) for label, score in rows], max_apcer, max_bpcer))
+    apcer, bpcer = rates(
+        fit_threshold([recording(label, [score]) for label, score in rows], Targets(max_apcer, max_bpcer))
+    )
     others = [rates(cut) for cut in np.arange(-6, 7) - 0.5]
     close = 1e-9
     allowed = [(b, a) for a, b in others if a <= max_apcer - close and b <= max_bpcer - close]
@@ -175,37 +179,38 @@ def test_no_threshold_is_better(rows: list[tuple[Label, int]], max_apcer: float,
 
 
 def test_a_gap_between_the_classes_is_halved() -> None:
-    assert fit_threshold([recording(ALIVE, [3, 4]), recording(SPOOF, [-1, 0])], 0.01, 0.05) == 1.5
+    assert fit_threshold([recording(ALIVE, [3, 4]), recording(SPOOF, [-1, 0])], Targets(0.01, 0.05)) == 1.5
 
 
 def test_undecided_frames_are_left_out_of_every_fit() -> None:
     episodes = gaussian({ALIVE: 8, SPOOF: 8}, 12, rho=0.8)
     gaps = [recording(e.label, np.insert(e.scores, [3, 7], np.nan)) for e in episodes]
     assert fit_platt(gaps) == fit_platt(episodes)
-    assert fit_threshold(gaps, 0.1, 0.1) == fit_threshold(episodes, 0.1, 0.1)
+    assert fit_threshold(gaps, Targets(0.1, 0.1)) == fit_threshold(episodes, Targets(0.1, 0.1))
     assert np.isfinite(fit_correlation_ms(gaps))
 
 
 def test_a_fitted_policy_keeps_what_it_began_with_and_decides_recordings_it_has_not_seen() -> None:
     start = Policy.from_dict({"gates": {"max_distance_mm": 900}, "temporal": {"hold_ms": 123}})
     episodes = gaussian({ALIVE: 30, SPOOF: 40}, 30, mean=2.0, rho=0.5)
-    policy = fit_policy(episodes, start, "m", "1" * 64, 0.02, 0.1)
+    policy = fit_policy(episodes, start, "m", "1" * 64, Targets(0.02, 0.1))
     assert (policy.gates, policy.temporal.hold_ms) == (start.gates, 123)
     assert policy.calibration is not None
     assert (policy.calibration.bona_fide_episodes, policy.calibration.attack_episodes) == (30, 40)
     assert (policy.temporal.sprt.max_apcer, policy.temporal.sprt.max_bpcer) == (0.02, 0.1)
     assert Policy.from_json(policy.to_json()) == policy
-    found = reached(episodes, policy)
+    found = held_out(episodes, policy, Targets(0.02, 0.1)).reached
+    assert found is not None
     assert (found.attacks_accepted.total, found.bona_fide_rejected.total) == (40, 30)
     assert found.attacks_accepted.low <= 0.02
     assert found.bona_fide_undecided.share < 0.2
 
 
 def test_no_recording_is_judged_by_a_policy_that_saw_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgefas.calibration import policy as module
+    from edgefas.calibration import held_out as module
 
     episodes = gaussian({ALIVE: 12, SPOOF: 13}, 8, mean=2.0)
-    fitted = fit_policy(episodes, Policy(), "m", "1" * 64, 0.05, 0.1)
+    fitted = fit_policy(episodes, Policy(), "m", "1" * 64, Targets(0.05, 0.1))
     seen: list[ScoredEpisode] = []
     judged: list[ScoredEpisode] = []
 
@@ -220,5 +225,5 @@ def test_no_recording_is_judged_by_a_policy_that_saw_it(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(module, "fit_policy", fit)
     monkeypatch.setattr(module, "play", judge)
-    reached(episodes, fitted)
+    held_out(episodes, fitted, Targets(0.05, 0.1))
     assert sorted(map(id, judged)) == sorted(map(id, episodes))

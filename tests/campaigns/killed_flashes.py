@@ -36,11 +36,12 @@ from tests.campaigns.report import finish
 from tests.deploy.releases import open_office
 
 BEYOND = 1.1
+OVER = "over"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One case; `stage` is the last that the controller spoke of before."""
+    """One case; `stage` is the last that the controller spoke of before, OVER where the flash had ended by itself."""
 
     case: int
     victim: Literal["controller", "board"]
@@ -77,8 +78,9 @@ def _run_case(case: int, at_s: float, folder: Path, board: LoopbackBoard, new: P
         first.send_signal(signal.SIGKILL)
     else:
         _kill_all_of(folder / "door" / "pid")
-    said = first.communicate(timeout=120)[1]
+    told, said = first.communicate(timeout=120)
     stages = [line.split(" ")[1] for line in said.splitlines() if line.startswith("door: ")]
+    stage = OVER if '"installed"' in told else _stage_of_death(stages)
     wait_for_the_board(board.slots)
     problem = problem_of(board.slots)
     end_trial(board.slots)
@@ -86,12 +88,12 @@ def _run_case(case: int, at_s: float, folder: Path, board: LoopbackBoard, new: P
     if status != "installed":
         problem = problem or f"the second flash is {status}: {detail}"
     problem = problem or problem_of(board.slots)
-    return Outcome(case, "controller" if case % 2 == 0 else "board", round(at_s, 2), _stage_of_death(stages), problem)
+    return Outcome(case, "controller" if case % 2 == 0 else "board", round(at_s, 2), stage, problem)
 
 
 def _stage_of_death(stages: list[str]) -> str:
-    """The last one that is work; what a controller says when its board has died is not."""
-    return next((stage for stage in reversed(stages) if stage != "failed"), "before the first word")
+    """The last one that is work: not what a controller says of a board that has died."""
+    return next((stage for stage in reversed(stages) if stage not in ("done", "failed")), "before the first word")
 
 
 def _flash(folder: Path, board: LoopbackBoard, bundle: Path) -> subprocess.Popen[str]:
@@ -129,7 +131,8 @@ def main(
     outcomes = list(track(run_campaign(first, count), "kills", count))
     failed = [vars(outcome) for outcome in outcomes if outcome.problem]
     stages = dict(Counter(f"{outcome.victim}: {outcome.stage}" for outcome in outcomes))
-    finish("killed_flashes", out, failed, cases=count, killed_in=stages)
+    killed = sum(outcome.stage != OVER for outcome in outcomes)
+    finish("killed_flashes", out, failed, cases=count, killed=killed, killed_in=stages)
 
 
 if __name__ == "__main__":

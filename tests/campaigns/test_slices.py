@@ -8,7 +8,7 @@ import pytest
 
 from edgefas.deploy.trust import Trust
 from edgefas.errors import EdgefasError
-from tests.campaigns import killed_installs, mutated_models, tampered_bundles
+from tests.campaigns import killed_installs, mangled_lists, mangled_scores, mutated_models, tampered_bundles
 from tests.campaigns.mangled_recordings import run_campaign
 
 CRASHES_LIBREALSENSE = 16
@@ -30,6 +30,14 @@ def test_damaged_networks_and_scale_tables() -> None:
     assert results["accepted"] > 400
 
 
+def test_mangled_scores() -> None:
+    outcomes = list(mangled_scores.run_campaign(0, 400))
+    assert [outcome for outcome in outcomes if outcome.problem] == []
+    results = Counter(outcome.result for outcome in outcomes)
+    assert {"ScoresError", "MetricError", "accepted"} <= set(results)
+    assert results["accepted"] > 100
+
+
 def test_tampered_bundles() -> None:
     outcomes = list(tampered_bundles.run_campaign(0, 1000))
     assert [outcome for outcome in outcomes if outcome.problem] == []
@@ -49,6 +57,20 @@ def test_a_signature_that_is_not_checked_is_found(monkeypatch: pytest.MonkeyPatc
     noticed = Counter(outcome.kind for outcome in outcomes if outcome.problem)
     assert noticed["foreign"] == noticed["revoked"] == noticed["rebuilt"] == 10
     assert noticed["stripped"] == 0
+
+
+def test_mangled_lists() -> None:
+    outcomes = mangled_lists.run_campaign(0, 1000)
+    assert [outcome for outcome in outcomes if outcome.problem] == []
+    # of every set something is accepted and something refused: else the slice looks at one side of the door only
+    for name in {outcome.kind.partition(":")[0] for outcome in outcomes}:
+        assert {o.result for o in outcomes if o.kind.startswith(f"{name}:")} == {"accepted", "DataError"}
+
+
+def test_labels_that_nobody_checks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgefas.data.lists._check_row", lambda *_: None)
+    noticed = {o.kind.partition(":")[0] for o in mangled_lists.run_campaign(0, 400) if o.problem}
+    assert noticed == {"casia-surf paper", "casia-surf challenge", "cefa 4.1", "cefa 4@1"}
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,8 @@ import pytest
 from edgefas.contracts import Policy, ScoreCalibration
 from edgefas.deploy.bundle import HEADER_BYTES
 from edgefas.deploy.pack import network_digest_of
-from edgefas.engines.golden import GOLDEN_FILE, make_golden
-from edgefas.engines.runtime import load_engine
-from tests.bundles import SPEC, mean_depth_network, write_small_bundle
+from edgefas.engines.golden import GOLDEN_FILE
+from tests.bundles import write_quantised, write_small_bundle
 from tests.conftest import Run
 from tests.engines.lowered import lowered_folder
 
@@ -30,16 +29,7 @@ def _own_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quantised(tmp_path: Path) -> Path:
-    """A folder as `edgefas quantize` leaves it: network, golden vectors, scales, names that match."""
-    folder = tmp_path / "small-int8"
-    folder.mkdir()
-    (folder / "model.onnx").write_bytes(mean_depth_network().SerializeToString())
-    (folder / "scales.json").write_text("{}")
-    rng = np.random.default_rng(3)
-    frames = {m.value: rng.normal(size=(5, *SPEC.shape(m))).astype(np.float32) for m in SPEC.modalities}
-    with load_engine(folder / "model.onnx") as engine:
-        make_golden(folder / GOLDEN_FILE, frames, {"score": engine})
-    return folder
+    return write_quantised(tmp_path / "small-int8")
 
 
 CREATE = ("--release", 4, "--trained-on", "nothing")
@@ -108,6 +98,14 @@ def test_a_policy_belongs_to_the_network_not_to_the_bundle(run: Run, quantised: 
     code, _, err = run("bundle", "create", quantised, "-o", bundle, *CREATE, "--policy", tmp_path / "p.json")
     assert code == 2
     assert "calibrate again" in err
+
+
+def test_built_engines_are_named_by_which_is_in_service(tmp_path: Path) -> None:
+    digests = set()
+    for manifest in (b"one", b"another"):
+        (tmp_path / "engine.json").write_bytes(manifest)
+        digests.add(network_digest_of(tmp_path))
+    assert len(digests) == 2
 
 
 def test_a_network_that_fails_its_golden_vectors_is_not_packed(run: Run, quantised: Path, tmp_path: Path) -> None:

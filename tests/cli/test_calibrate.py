@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,15 @@ def test_labels_by_flag_give_the_same(
     assert calibrate(bundle, *flags, "-o", str(out), *targets, "--json") == 0
     assert out.read_bytes() == fitted.read_bytes()
     document = json.loads(capsys.readouterr().out)
-    assert document["recordings"]["attacks_accepted"]["total"] == EACH
-    assert document["frames"]["attacks_accepted"]["count"] == 0
+    assert document["held_out"]["reached"]["attacks_accepted"]["total"] == EACH
+    assert document["rates"]["apcer"]["attack"] == {
+        "share": 0,
+        "recordings": EACH,
+        "low": 0,
+        "high": pytest.approx(1 - 0.025 ** (1 / EACH)),
+    }
     assert document["left_out"] == []
+    assert document["calibration"]["correlation_from"] == "recordings"
     assert set(document["calibration"]) >= {"model", "model_sha256", "slope", "offset", "correlation_ms"}
 
 
@@ -94,10 +101,10 @@ def test_the_table_shows_intervals_and_what_recordings_cannot_show(
     every = names(clips, "bona_fide") + names(clips, "attack")
     assert calibrate(bundle, *every, "-o", str(tmp_path / "p.json")) == 0
     out, err = capsys.readouterr()
-    assert f"of {EACH}" in out
     assert "95 % interval" in out
     assert f"edgefas live --policy {tmp_path / 'p.json'}" in out.replace("\n", "")
-    assert "cannot show 1.00%" in err
+    assert f"attacks accepted: {EACH} attack recordings, 0.00% wrong, cannot show 1.00% with 95 % certainty" in out
+    assert "it takes 299 without an error" in out
     assert "never decided" in err, "four recordings cannot give the evidence for one in a hundred"
 
 
@@ -179,6 +186,57 @@ def test_notes_of_another_recording_are_refused(tmp_path: Path) -> None:
         episodes.label_of(str(tmp_path / "a.db3"))
 
 
+def test_species_and_subject_are_read_beside_the_label(tmp_path: Path) -> None:
+    (tmp_path / "a.db3").write_text("abc")
+    shown = {"label": "attack", "species": "flat_print", "subject": "s7", "note": ""}
+    (tmp_path / "a.json").write_text(json.dumps({"shown": shown}))
+    assert episodes.shown_in(str(tmp_path / "a.db3")) == episodes.Presented(Label.ATTACK, "flat_print", "s7")
+    (tmp_path / "a.json").write_text(json.dumps({"shown": shown | {"species": None, "subject": None}}))
+    assert episodes.shown_in(str(tmp_path / "a.db3")) == episodes.Presented(Label.ATTACK)
+
+
+def test_targets_of_frames_set_the_threshold_and_rates_are_per_species(
+    bundle: Path, clips: Path, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The recordings of the fixture under other names and in another order, with species: the same data."""
+    named = []
+    for old in reversed([*names(clips, "bona_fide"), *names(clips, "attack")]):
+        clip = Path(old.removeprefix("dir:"))
+        new = tmp_path / f"x{len(named)}"
+        shutil.copytree(clip, new)
+        shown = {"label": "attack", "species": "mask"} if "attack" in clip.name else {"label": "bona_fide"}
+        new.with_suffix(".json").write_text(json.dumps({"shown": shown}))
+        named.append(f"dir:{new}")
+    out = tmp_path / "p.json"
+    assert calibrate(bundle, *named, "-o", str(out), "--target-bpcer", "0.25", "--json") == 0
+    document, policy = json.loads(capsys.readouterr().out), Policy.from_json(out.read_bytes())
+    assert policy.calibration is not None
+    other = Policy.from_json(fitted.read_bytes())
+    assert other.calibration is not None
+    assert policy.calibration.data_sha256 == other.calibration.data_sha256
+    assert policy.calibration.slope == pytest.approx(other.calibration.slope)
+    assert policy.threshold > other.threshold, "one in four bona fide may be lost"
+    assert 0 < document["rates"]["bpcer"]["share"] <= 0.25
+    assert set(document["rates"]["apcer"]) == {"mask"}
+    assert [goal["target"] for goal in document["goals"]] == [0.25, 0.01]
+    assert document["held_out"]["reached"] is not None
+    (tmp_path / "x0" / "extra.txt").write_text("one byte more is other data")
+    assert calibrate(bundle, *named, "-o", str(out)) == 0
+    changed = Policy.from_json(out.read_bytes()).calibration
+    assert changed is not None
+    assert changed.data_sha256 != policy.calibration.data_sha256
+
+
+def test_a_copy_of_a_recording_is_refused(
+    bundle: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(clips / "attack0", tmp_path / "again")
+    every = [*names(clips, "bona_fide"), *names(clips, "attack"), "--attack", f"dir:{tmp_path / 'again'}"]
+    assert calibrate(bundle, *every, "-o", str(tmp_path / "never.json")) == 2
+    assert "are the same, byte for byte" in capsys.readouterr().err
+    assert not (tmp_path / "never.json").exists()
+
+
 def test_wrong_arguments(bundle: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     alive, spoof = names(clips, "bona_fide"), names(clips, "attack")
     unlabelled = tmp_path / "x.db3"
@@ -198,6 +256,7 @@ def test_wrong_arguments(bundle: Path, clips: Path, tmp_path: Path, capsys: pyte
         (["--bona-fide", alive[0], "--attack", f"dir:{tmp_path / 'none'}"], 1, "none"),
         ([*alive, *spoof, "--max-apcer", "0.5", "--max-bpcer", "0.5"], 2, "ask for nothing"),
         ([*alive, *spoof, "--max-apcer", "0"], 2, "max-apcer"),
+        ([*alive, *spoof, "--scores", "a.csv"], 2, "give one of them"),
         ([*alive, *spoof, "--max-apcer", "nan"], 2, "max-apcer"),
     ]
     for arguments, code, words in cases:

@@ -14,7 +14,7 @@ import edgefas
 from edgefas.cli import main as cli
 from edgefas.errors import CheckFailed, EdgefasError, UsageError, require
 
-COMMANDS = ("models", "train", "export", "quantize", "build", "benchmark", "live", "record", "doctor")
+COMMANDS = ("models", "train", "evaluate", "export", "quantize", "build", "benchmark", "live", "record", "doctor")
 
 
 @pytest.fixture

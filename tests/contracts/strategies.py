@@ -79,7 +79,7 @@ tests = (
     .filter(lambda values: values["max_gap_ms"] < values["forget_ms"] and values["max_frame_evidence"] > 0)
     .map(lambda values: SprtRule(**values))
 )
-calibrations = instances(ScoreCalibration, model_sha256=st.just("0" * 64))
+calibrations = instances(ScoreCalibration, model_sha256=st.just("0" * 64), data_sha256=st.none() | st.just("1" * 64))
 policies = instances(
     Policy,
     gates=gates,

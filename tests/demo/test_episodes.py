@@ -26,14 +26,14 @@ def test_plan_holds_out_subjects_and_site_and_counts_its_seeds() -> None:
     episodes = demo_episodes(PLAN)
     assert [e.seed for e in episodes] == list(range(len(episodes)))
     assert sum(e.species != "empty" for e in episodes) >= 24
-    data = load_recipe("dah-fas-lite-sim").data
+    data = load_recipe("dah-fas-lite-sim").simulated
     assert min(e.subject for e in episodes) > data.validation.last_subject
     assert PLAN.site not in data.train.sites + data.validation.sites
 
 
 def test_every_attack_species_of_the_plan_is_trained_on() -> None:
     species = {e.species for e in demo_episodes(PLAN)} - {"empty"}
-    assert species == set(load_recipe("dah-fas-lite-sim").data.train.samples)
+    assert species == set(load_recipe("dah-fas-lite-sim").simulated.train.samples)
 
 
 @pytest.mark.parametrize(

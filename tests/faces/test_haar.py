@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from edgefas.contracts import FaceBox
 from edgefas.faces import detect_faces
+from edgefas.faces.haar import largest_face
 from edgefas.sensors.frame import Frame
 from tests.sensors.simulator.pictures import shown
 
@@ -110,3 +112,21 @@ def test_ground_truth_never_reaches_the_pipeline() -> None:
     )
     assert knowing
     assert {name for name in knowing if not name.startswith(allowed)} == set()
+
+
+def test_threads_search_at_once() -> None:
+    """OpenCV's cascade keeps its scales in the object: shared between threads it failed within seconds."""
+    pictures = [np.random.default_rng(k).integers(0, 256, (120 + 40 * k, 160 + 60 * k, 3), np.uint8) for k in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda k: largest_face(pictures[k % 4]), range(200)))
+    assert found == [largest_face(pictures[k % 4]) for k in range(200)]
+
+
+def test_the_widest_face_of_a_picture_without_depth() -> None:
+    frame, _ = shown("bona_fide", 0)
+    box = largest_face(frame.color)
+    assert box is not None
+    k = frame.calibration.color
+    assert abs(box[0] + box[2] / 2 - k.ppx_px) < 60  # it stands before the camera, 600 mm away
+    assert 0.7 < box[2] / (150 * k.fx_px / 600) < 1.3
+    assert largest_face(np.full((200, 300, 3), 127, np.uint8)) is None

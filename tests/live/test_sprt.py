@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgefas.calibration.intervals import wilson
 from edgefas.contracts import (
     ContractError,
     Decision,
@@ -21,6 +20,7 @@ from edgefas.contracts import (
     TemporalRule,
     Verdict,
 )
+from edgefas.evaluation.intervals import wilson
 from edgefas.live.temporal import UNTRUSTED, Memory, advance, evidence_of, forget, rule_of
 from tests.scenes import face
 

@@ -59,5 +59,8 @@ if __name__ == "__main__":
         "resnet18": torchvision.models.resnet18(),
         "ghostnet": timm.create_model("ghostnet_100"),
         "efficientnet-b0": timm.create_model("efficientnet_b0"),
+        "vit-tiny": timm.create_model("vit_tiny_patch16_224", img_size=picture().shape[2:]),
+        "resnext50": torchvision.models.resnext50_32x4d(),
+        "xception": timm.create_model("legacy_xception"),
     }
     Path(sys.argv[1]).write_text(json.dumps({k: describe(v) for k, v in networks.items()}, indent=1) + "\n")

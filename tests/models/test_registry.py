@@ -42,7 +42,7 @@ def test_every_model(name: str, tmp_path: Path) -> None:
     assert (again.model_name, again.config, again.input_spec) == (name, model.config, model.input_spec)
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2", "ghostnet", "resnet18"])
+@pytest.mark.parametrize("name", ["mobilenetv2", "ghostnet", "resnet18", "resnext50", "xception"])
 @pytest.mark.parametrize("modality", list(Modality))
 def test_single_branches_take_any_one_modality(name: str, modality: Modality) -> None:
     model = create_model(name, modality=modality.value, size_px=64).eval()

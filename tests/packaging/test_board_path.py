@@ -39,6 +39,7 @@ BOARD_PATH = [
     "edgefas.engines.boards",
     "edgefas.engines.build",
     "edgefas.engines.runtime",
+    "edgefas.evaluation",
     "edgefas.live",
     "edgefas.deploy",
     "edgefas.cli",

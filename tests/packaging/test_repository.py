@@ -9,6 +9,7 @@ MACHINE_PATH = re.compile(rf"(?<![\w.~$}}])/(?:{'|'.join(('work', 'root', 'home'
 PACKAGE_INDEX = re.compile(
     r"(?:index-url|find-links)[ =]+(?!https://download\.pytorch\.org/|/path/to/|\{CPU_INDEX\})[\w/]"
 )
+BINARY = {".efas", ".png", ".jpg", ".bag", ".npz", ".safetensors", ".onnx"}
 WORKPLACE = re.compile(r"\b" + "sub" + r"agents?\b|\.\./" + "shared", re.IGNORECASE)
 
 
@@ -21,7 +22,7 @@ def traces(text: str) -> list[str]:
 def test_no_traces_of_a_machine(root: Path, tracked: list[Path]) -> None:
     found = {}
     for path in tracked:
-        if (root / path).is_file() and path.suffix not in {".efas", ".png", ".bag", ".npz", ".safetensors", ".onnx"}:
+        if (root / path).is_file() and path.suffix not in BINARY:
             lines = traces((root / path).read_text())
             if lines:
                 found[str(path)] = lines

@@ -70,3 +70,42 @@ def test_equal_seeds_give_equal_batches() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
     other = augment(batch(), spec(), Augmentation(), generator(8))
     assert not torch.equal(first["rgb"], other["rgb"])
+
+
+def flat(n: int = 64) -> dict[str, torch.Tensor]:
+    """White, and a plane before the face."""
+    channels = {"rgb": 3, "ir": 1, "depth": 1}
+    return {name: torch.full((n, c, 112, 112), 0.5 if name == "depth" else 1.0) for name, c in channels.items()}
+
+
+def test_dropped_modalities_are_shown_as_nothing_and_one_always_stays() -> None:
+    white = flat(400)
+    how = STILL.model_copy(update={"modality_dropout": 0.7})
+    made = augment(white, spec(), how, torch.Generator().manual_seed(0))
+    gone = torch.stack([(made["rgb"] == 0).all((1, 2, 3)), (made["ir"] == 0).all((1, 2, 3)),
+                        (made["depth"] == -1).all((1, 2, 3))], 1)  # fmt: skip
+    assert not gone.all(1).any()
+    assert 0.5 < gone.float().mean() < 0.7  # 0.7, less those that would have lost all
+    kept = ~gone[:, 2]
+    torch.testing.assert_close(made["depth"][kept], white["depth"][kept])
+
+
+def test_a_cutout_lies_at_the_same_place_of_all_modalities() -> None:
+    made = augment(flat(), spec(), STILL.model_copy(update={"cutout_share": 0.6}), torch.Generator().manual_seed(0))
+    holes = made["depth"][:, 0] == -1
+    assert ((made["ir"][:, 0] == 0) == holes).all()
+    assert ((made["rgb"] == 0).all(1) == holes).all()
+    assert 0.02 < holes.float().mean() < 0.25
+    assert not holes.all((1, 2)).any()
+
+
+def test_relief_of_unknown_scale_keeps_its_holes() -> None:
+    white = flat()
+    white["depth"][:, :, :4] = -1
+    how = STILL.model_copy(update={"depth_gain": 0.5, "depth_shift": 0.1})
+    made = augment(white, spec(), how, torch.Generator().manual_seed(0))["depth"]
+    assert (made[:, :, :4] == -1).all()
+    relief = made[:, 0, 56, 56]
+    assert relief.std() > 0.05
+    assert relief.min() > 0.5 * 0.6 - 0.1
+    assert relief.max() < 0.5 * 1.65 + 0.1

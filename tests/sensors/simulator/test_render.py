@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from edgefas.errors import UsageError
-from edgefas.sensors.simulator import Presentation, parse_options, render, sample_episode, subject_skin_group, true_face
+from edgefas.sensors.simulator import (
+    Presentation,
+    face_window,
+    parse_options,
+    render,
+    sample_episode,
+    subject_skin_group,
+    true_face,
+)
 from tests.sensors.simulator.pictures import shown
 
 STREAMS = ("color", "ir_lit", "ir_unlit", "depth")
@@ -65,3 +73,22 @@ def test_a_wrong_option_is_named(text: str, message: str) -> None:
 
 def test_nothing_said_is_the_first_subject() -> None:
     assert parse_options("") == sample_episode(Presentation.BONA_FIDE, 0, 0, 0)
+
+
+def test_a_window_shows_what_the_whole_picture_shows_there() -> None:
+    """The same face at the same place; noise and automatic exposure are its own."""
+    episode = sample_episode(Presentation.BONA_FIDE, 3, 0, 4, distance_mm=600)
+    window = face_window(episode, 4, around_mm=60)
+    whole, part = render(episode, 2), render(episode, 2, window)
+    x0, y0, x1, y1 = window.depth_px
+    assert part.depth.shape == (y1 - y0, x1 - x0)
+    cut = whole.depth[y0:y1, x0:x1].astype(float)
+    both = (cut > 0) & (part.depth > 0)
+    assert abs(np.median((cut - part.depth)[both])) < 1
+    assert ((cut > 0) == (part.depth > 0)).mean() > 0.9  # 3 % of the wall are holes, drawn twice
+    u0, v0, u1, v1 = window.color_px
+    here, there = part.color.astype(float).ravel(), whole.color[v0:v1, u0:u1].astype(float).ravel()
+    assert np.corrcoef(here, there)[0, 1] > 0.98
+    face, in_window = true_face(episode, 2), true_face(episode, 2, window)
+    assert face.x_px - x0 == pytest.approx(in_window.x_px)
+    assert face.y_px - y0 == pytest.approx(in_window.y_px)

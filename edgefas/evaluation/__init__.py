@@ -1,0 +1,1 @@
+"""Metrics of presentation attack detection from files of scores, with where each figure comes from. numpy only."""

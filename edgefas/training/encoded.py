@@ -1,0 +1,80 @@
+"""Samples of a data set, read when a batch asks for them: nothing is kept, so a set may be larger than any disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgefas.contracts import InputSpec
+from edgefas.data import Kind, SampleTable, Split, open_dataset, require_sound
+from edgefas.data.inputs import encoder
+from edgefas.errors import UsageError
+from edgefas.training.recipe import DatasetData
+
+F32 = npt.NDArray[np.float32]
+
+
+class EncodedSamples:
+    """The moments of one split, each a row; those of a clip follow each other."""
+
+    def __init__(self, table: SampleTable, split: Split, moments: int) -> None:
+        """Raises: DataError: there is no such split."""
+        self._table, self._rows = table, np.repeat(table.rows(split), moments)
+        self._moments = moments
+        self.species = np.array([table.pai(int(row)) for row in self._rows])
+        """(N,) `BONA_FIDE` or the attack's species."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, rows: Sequence[int], spec: InputSpec) -> list[tuple[int, dict[str, F32]]]:
+        """Rows with their inputs, (C, H, W) float32 by modality; those without a face are left out.
+
+        Raises:
+            DataError: a picture cannot be read.
+        """
+        encode = encoder(self._table, spec, self._moments)
+        found: list[tuple[int, dict[str, F32]]] = []
+        clips: dict[int, list[dict[str, F32] | None]] = {}
+        for row in rows:
+            clip = int(self._rows[row])
+            if clip not in clips:
+                clips[clip] = encode(self._table[clip])
+            moments = clips[clip]
+            inputs = moments[row % self._moments % len(moments)]  # a picture is its own only moment
+            if inputs is not None:
+                found.append((row, {name: value[0] for name, value in inputs.items()}))
+        return found
+
+
+def dataset_splits(data: DatasetData, spec: InputSpec) -> dict[str, EncodedSamples]:
+    """`train`, and `validation` from the data set's dev split.
+
+    Raises:
+        UsageError: no folder, no such data set, or a modality that it lacks.
+        DataError: a list is wrong.
+        CheckFailed: the splits leak into each other.
+    """
+    if not data.root:
+        raise UsageError(f"where is {data.dataset}? say it on the command line: data.root=FOLDER")
+    table = open_dataset(data.dataset, Path(data.root), data.protocol)
+    require_sound(table, {_kind(word) for word in data.allow})
+    encoder(table, spec, data.moments)  # refuses a network of other modalities before anything is read
+    splits = {"train": Split.TRAIN, "validation": Split.DEV}
+    return {name: EncodedSamples(table, split, _moments(table, data)) for name, split in splits.items()}
+
+
+def _moments(table: SampleTable, data: DatasetData) -> int:
+    """Of pictures one; whether a set has clips, its first sample tells."""
+    path = next(iter(table[0].paths.values()))
+    return 1 if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp") else data.moments
+
+
+def _kind(word: str) -> Kind:
+    try:
+        return Kind(word)
+    except ValueError:
+        raise UsageError(f"allow: {word!r}; expected of {', '.join(kind.value for kind in Kind)}") from None

@@ -1,0 +1,130 @@
+"""The folder of a run: the recipe and what ran it, checkpoints, metrics, and what resuming needs.
+
+    recipe.json          the recipe with its changes
+    run.json             versions, machine and start
+    metrics.jsonl        a line per epoch
+    best.safetensors     the lowest validation loss
+    last.safetensors     the last epoch
+    resume.safetensors   model, optimiser, random numbers and place; no pickle
+    curves.svg           loss and error over epochs, where matplotlib is installed
+    events.*             the same for TensorBoard, where tensorboardX is installed
+
+Every file is written whole or not at all, so a kill at any moment leaves the state of the last save.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from edgefas.errors import UsageError
+from edgefas.files import write_atomically
+from edgefas.training.recipe import Recipe
+
+RECIPE, RUN, METRICS, CURVES = "recipe.json", "run.json", "metrics.jsonl", "curves.svg"
+CHECKPOINT, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
+
+
+@dataclass
+class Place:
+    """Where a run is: the next step, and what it has summed up of its epoch."""
+
+    epoch: int = 0
+    step: int = 0
+    totals: dict[str, float] | None = None
+    """Of the loss's terms over the steps of this epoch."""
+    generators: dict[str, Tensor] | None = None
+    """States of random number generators in the middle of an epoch."""
+
+
+def open_run(out: Path, recipe: Recipe, model: nn.Module, optimiser: torch.optim.Optimizer, resume: bool) -> Place:
+    """Prepare the folder; gives the place to go on from.
+
+    Raises:
+        UsageError: it holds a run already, another one, or nothing to resume.
+        FileWriteError: it cannot be written.
+    """
+    text = recipe.to_json(indent=1)
+    if not resume:
+        if (out / RECIPE).exists():
+            raise UsageError(f"{out} holds a run already; add --resume to go on, or choose another --out")
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / RUN, json.dumps(_versions(), indent=1).encode() + b"\n")
+        write_atomically(out / RECIPE, text.encode())
+        return Place()
+    if not (out / RESUME).is_file():
+        raise UsageError(f"there is nothing to resume in {out}; start without --resume")
+    if (out / RECIPE).read_text() != text:
+        raise UsageError(f"{out} was trained by another recipe; --resume needs the same one")
+    return _load(out / RESUME, model, optimiser)
+
+
+def save_resume(out: Path, place: Place, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Everything that decides what comes next, as plain tensors."""
+    tensors = {f"model.{name}": value.detach().cpu() for name, value in model.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value).cpu() for name, value in state.items()}
+    tensors |= {f"generator.{name}": state for name, state in (place.generators or {}).items()}
+    tensors |= {"epoch": torch.tensor(place.epoch), "step": torch.tensor(place.step)}
+    for name, total in (place.totals or {}).items():
+        tensors[f"total.{name}"] = torch.tensor(total, dtype=torch.float64)
+    write_atomically(out / RESUME, save({name: value.contiguous() for name, value in tensors.items()}))
+
+
+def _load(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Place:
+    try:
+        tensors = load(path.read_bytes())
+    except SafetensorError as error:
+        raise UsageError(f"{path} is damaged ({error}); start a new run, or go on from {LAST}") from None
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition(".")
+        parts.setdefault(kind, {})[rest] = value
+    if set(parts.get("model", {})) != set(model.state_dict()):
+        raise UsageError(f"{path} is of another version of edgefas or of its network; start a new run")
+    model.load_state_dict(parts["model"])
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in parts.get("optimiser", {}).items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    totals = {name: float(value) for name, value in parts.get("total", {}).items()}
+    return Place(int(tensors["epoch"]), int(tensors["step"]), totals or None, parts.get("generator"))
+
+
+def add_metrics(out: Path, row: dict[str, Any]) -> None:
+    """One more line; an epoch that was done again after a crash has its line once."""
+    rows = [line for line in read_metrics(out) if line["epoch"] < row["epoch"]]
+    text = "".join(json.dumps(line) + "\n" for line in [*rows, row])
+    write_atomically(out / METRICS, text.encode())
+
+
+def read_metrics(out: Path) -> list[dict[str, Any]]:
+    """Its lines; none where there is no file yet."""
+    path = out / METRICS
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def best_so_far(out: Path) -> float | None:
+    """The lowest validation loss."""
+    return min((float(row["validation_loss"]) for row in read_metrics(out)), default=None)
+
+
+def _versions() -> dict[str, Any]:
+    return {
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": {name: version(name) for name in ("edgefas", "torch", "lightning-fabric", "numpy")},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+    }
