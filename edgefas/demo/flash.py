@@ -86,7 +86,8 @@ def play(folder: Path) -> None:
                 found = json.loads(edgefas(*words, code=code))["boards"]
                 _add_rows(table, what, found)
                 if [board["status"] for board in found] != [status] * len(BOARDS):
-                    raise DemoFailed(f"{what}: {[board['status'] for board in found]}, must be {status} on each")
+                    ended = "; ".join(f"{board['name']}: {board['status']}, {board['detail']}" for board in found)
+                    raise DemoFailed(f"{what}: must be {status} on each board, but {ended}")
             edgefas("fleet", "status", "--inventory", inventory, "--csv", folder / "fleet.csv")
     results.print(table)
 
