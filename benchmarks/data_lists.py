@@ -20,9 +20,8 @@ from typing import Annotated
 
 import typer
 
-from edgefas.benchmarks.environment import environment
+from edgefas.benchmarks.environment import environment, finish
 from edgefas.benchmarks.memory import high_water_mb
-from edgefas.files import write_atomically
 
 KINDS = ("challenge", "paper")
 CLIP_PICTURES = 25
@@ -91,10 +90,7 @@ def main(
             command = [sys.executable, "-m", "edgefas.benchmarks.data_lists", "--only", kind, "--root", folder]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         document[kind] = {"lines": lines, "bytes": size, **json.loads(done.stdout)}
-    text = json.dumps(document, indent=1)
-    if out is not None:
-        write_atomically(out, text.encode() + b"\n")
-    sys.stdout.write(text + "\n")
+    finish(document, out)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
+import sys
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from edgefas.files import write_atomically
 
 PACKAGES = ("edgefas", "numpy", "onnxruntime", "openvino", "torch")
 
@@ -54,3 +58,11 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def finish(document: dict[str, Any], out: Path | None) -> None:
+    """Print what was measured as JSON, and write it to `out`, too."""
+    text = json.dumps(document, indent=1)
+    if out is not None:
+        write_atomically(out, text.encode() + b"\n")
+    sys.stdout.write(text + "\n")

@@ -8,7 +8,6 @@ engine), and by the engine alone on inputs prepared before. What is judged is th
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -17,23 +16,25 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment
+from edgefas.benchmarks.environment import environment, finish
 from edgefas.data import open_dataset
 from edgefas.data.inputs import encoder
 from edgefas.evaluation.network import JUDGED_SPLITS, open_engine
 from edgefas.evaluation.run import MOST_INPUTS, rows_of, score_samples
-from edgefas.files import write_atomically
 
 BLOCKS = 5
 
 
 def measure(model: Path, root: Path, dataset: str, workers: int, samples: int, threads: int) -> dict[str, float]:
-    """Samples a second of the whole path and of the engine alone, medians over blocks; and their ratio."""
+    """Samples a second of the whole path and of the engine alone, medians over blocks; their ratio, and ms to read and
+    prepare a sample in one thread."""
     table = open_dataset(dataset, root)
     rows = rows_of(table, JUDGED_SPLITS)[:samples]
     with open_engine(model, threads) as engine:
         encode = encoder(table, engine.spec, 1)
+        begin = time.perf_counter()
         prepared = [found for row in rows.tolist() for found in encode(table[row]) if found is not None]
+        prepare_s = time.perf_counter() - begin
         names = prepared[0]
         batches = [
             {name: np.concatenate([one[name] for one in prepared[k : k + MOST_INPUTS]]) for name in names}
@@ -53,6 +54,7 @@ def measure(model: Path, root: Path, dataset: str, workers: int, samples: int, t
         "engine_per_s": len(prepared) / float(np.median(engine_s)),
         "whole_per_s": len(rows) / float(np.median(whole_s)),
     }
+    per_s["prepare_ms"] = 1e3 * prepare_s / len(rows)
     return {**per_s, "whole_of_engine": per_s["whole_per_s"] / per_s["engine_per_s"]}
 
 
@@ -72,10 +74,7 @@ def main(
         **environment(),
         **{name: round(value, 3) for name, value in figures.items()},
     }
-    text = json.dumps(document, indent=1)
-    if out is not None:
-        write_atomically(out, text.encode() + b"\n")
-    sys.stdout.write(text + "\n")
+    finish(document, out)
 
 
 if __name__ == "__main__":

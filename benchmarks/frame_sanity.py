@@ -7,8 +7,6 @@ Frames are noise at 640x480, all four pictures. CPU time of the thread, so that 
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +15,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment
-from edgefas.files import write_atomically
+from edgefas.benchmarks.environment import environment, finish
 from edgefas.sensors.frame import Calibration, Frame, Intrinsics
 from edgefas.sensors.sanity import Last, inspect
 
@@ -71,10 +68,7 @@ def main(
         "frozen_ms": round(median_ms(frames[:1]), 4),
         "black_ms": round(median_ms(black), 4),
     }
-    text = json.dumps(document, indent=1)
-    if out is not None:
-        write_atomically(out, text.encode() + b"\n")
-    sys.stdout.write(text + "\n")
+    finish(document, out)
 
 
 if __name__ == "__main__":

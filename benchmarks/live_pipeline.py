@@ -20,9 +20,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment
+from edgefas.benchmarks.environment import environment, finish
 from edgefas.errors import EdgefasError
-from edgefas.files import write_atomically
 
 SETTLE_S = 10.0
 """Memory before this is start-up; growth is counted from here."""
@@ -123,10 +122,7 @@ def main(
         **environment(),
         **{name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(figures).items()},
     }
-    text = json.dumps(document, indent=1)
-    if out is not None:
-        write_atomically(out, text.encode() + b"\n")
-    sys.stdout.write(text + "\n")
+    finish(document, out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ thread: set OMP_NUM_THREADS=1.
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment
+from edgefas.benchmarks.environment import environment, finish
 from edgefas.evaluation.bootstrap import RESAMPLES, Rows, SubjectIntervals, subject_intervals
 from edgefas.evaluation.evaluate import curve_figures
 from edgefas.evaluation.metrics import count_errors
@@ -30,7 +29,6 @@ from edgefas.evaluation.presentations import Presentations
 from edgefas.evaluation.score_files import read_scores, write_scores
 from edgefas.evaluation.scores import Scores, Words
 from edgefas.evaluation.thresholds import eer_threshold
-from edgefas.files import write_atomically
 
 SPECIES = tuple(f"species{number}" for number in range(8))
 BONA_FIDE_SHARE = 0.2
@@ -103,10 +101,7 @@ def main(
         "read": read,
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
-    text = json.dumps(document, indent=1)
-    if out is not None:
-        write_atomically(out, text.encode() + b"\n")
-    sys.stdout.write(text + "\n")
+    finish(document, out)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ run without a recording.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -19,8 +18,7 @@ from typing import Annotated
 
 import typer
 
-from edgefas.benchmarks.environment import environment
-from edgefas.files import write_atomically
+from edgefas.benchmarks.environment import environment, finish
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.realsense.camera import RecordTo, Uncompressed, open_camera
 from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
@@ -93,10 +91,7 @@ def main(
             for name, cost in costs.items()
         },
     }
-    text = json.dumps(document, indent=1)
-    if out is not None:
-        write_atomically(out, text.encode() + b"\n")
-    sys.stdout.write(text + "\n")
+    finish(document, out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ CPU time of one process, so that other programs take little from it; work is dea
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -18,12 +17,11 @@ from typing import Annotated
 import cv2
 import typer
 
-from edgefas.benchmarks.environment import environment
+from edgefas.benchmarks.environment import environment, finish
 from edgefas.data.sample import Split
 from edgefas.data.synth import bench
 from edgefas.data.synth.plan import Clip
 from edgefas.data.synth.pool import jobs
-from edgefas.files import write_atomically
 from edgefas.sensors.simulator import SIMULATOR_VERSION
 
 
@@ -63,10 +61,7 @@ def main(
         "samples_per_s_and_core": round(len(every) / sum(every), 2),
         "ms_per_sample": {pai: round(1e3 * sum(its) / len(its), 1) for pai, its in sorted(took.items())},
     }
-    text = json.dumps(document, indent=1)
-    if out is not None:
-        write_atomically(out, text.encode() + b"\n")
-    sys.stdout.write(text + "\n")
+    finish(document, out)
 
 
 if __name__ == "__main__":

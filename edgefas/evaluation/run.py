@@ -19,6 +19,7 @@ from edgefas.contracts import Label
 from edgefas.contracts.base import Contract, ContractError
 from edgefas.data import Sample, SampleTable, Split
 from edgefas.data.inputs import Encoder, Inputs
+from edgefas.data.lists import PICTURES
 from edgefas.deploy.bundle import open_bundle
 from edgefas.deploy.pack import network_digest_of
 from edgefas.engines.runtime import Engine
@@ -190,7 +191,7 @@ def _names(samples: list[Sample], places: list[tuple[int, int]]) -> list[str]:
 def _video_of(sample: Sample) -> str:
     """The clip that a sample is, or that its picture lies in the folder of."""
     path = next(iter(sample.paths.values()))
-    in_clip = path.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp")
+    in_clip = path.suffix.lower() in PICTURES
     return sample.id.rpartition("/")[0] or sample.id if in_clip else sample.id
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgefas.contracts import InputSpec
 from edgefas.data import Kind, SampleTable, Split, open_dataset, require_sound
 from edgefas.data.inputs import encoder
+from edgefas.data.lists import PICTURES
 from edgefas.errors import UsageError
 from edgefas.training.recipe import DatasetData
 
@@ -70,7 +71,7 @@ def dataset_splits(data: DatasetData, spec: InputSpec) -> dict[str, EncodedSampl
 def _moments(table: SampleTable, data: DatasetData) -> int:
     """Of pictures one; whether a set has clips, its first sample tells."""
     path = next(iter(table[0].paths.values()))
-    return 1 if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp") else data.moments
+    return 1 if path.suffix.lower() in PICTURES else data.moments
 
 
 def _kind(word: str) -> Kind:

@@ -60,7 +60,7 @@ def intervals_row_by_row(rows: Rows) -> SubjectIntervals:
     )
 
 
-def same(one: SubjectIntervals, other: SubjectIntervals, tolerance: float) -> None:
+def assert_same(one: SubjectIntervals, other: SubjectIntervals, tolerance: float) -> None:
     assert one.apcer.keys() == other.apcer.keys()
     assert one.figures.keys() == other.figures.keys()
     for name in one.apcer:
@@ -73,14 +73,16 @@ def test_with_few_distinct_scores_it_is_exact(monkeypatch: pytest.MonkeyPatch) -
     """Blocks of one draw, so that both draw the same."""
     monkeypatch.setattr(bootstrap, "_DRAWN_AT_ONCE", 1)
     for rows in (drawn(12, 20, steps=4), drawn(30, 3, steps=2)):
-        same(subject_intervals(rows, sorted_up(rows), THRESHOLD, RESAMPLES, SEED), intervals_row_by_row(rows), 1e-12)
+        assert_same(
+            subject_intervals(rows, sorted_up(rows), THRESHOLD, RESAMPLES, SEED), intervals_row_by_row(rows), 1e-12
+        )
 
 
 def test_with_many_the_curve_is_read_off_few_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "_DRAWN_AT_ONCE", 1)
     rows = drawn(60, 100)
     assert sorted_up(rows).cuts.size > bootstrap.MAX_CUTS
-    same(subject_intervals(rows, sorted_up(rows), THRESHOLD, RESAMPLES, SEED), intervals_row_by_row(rows), 1e-3)
+    assert_same(subject_intervals(rows, sorted_up(rows), THRESHOLD, RESAMPLES, SEED), intervals_row_by_row(rows), 1e-3)
 
 
 def test_equal_seeds_give_equal_intervals() -> None:
