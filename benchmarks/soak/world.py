@@ -19,7 +19,9 @@ from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
 SERIAL, STRANGER = "SOAK-1", "SOAK-2"
 _NOISE_BYTES = 1 << 22
 Key = tuple[int, int]
-"""Frame number and device ns: names a frameset."""
+"""Frame number and device ns as a reader is told them: names a frameset."""
+PLUG_NS = 1_000_000
+"""By so much the clocks of two plugs differ: enough to be told apart after centuries of clock jumps, see `key_of`."""
 _REMEMBERED = 600
 
 
@@ -72,6 +74,17 @@ class Part:
     color: U8
     lit: bool
     exposure: Exposure | None
+
+
+def device_time_ns(number: int, plugged: int, world: World) -> int:
+    """The camera's clock at a frameset of its so many-th plug."""
+    return number * 1_000_000_000 // FPS["alternate"] + plugged * PLUG_NS + world.jump_ns
+
+
+def key_of(number: int, device_ns: int) -> Key:
+    """librealsense has time as milliseconds in a double: half a century of it is told to a quarter of a microsecond,
+    and what thirty jumps make of it to eight."""
+    return number, round(device_ns / 1e6 * 1e6)
 
 
 class StagedCamera:
@@ -160,11 +173,11 @@ class StagedCamera:
     def _push(self, number: int) -> None:
         assert self._camera is not None
         world = replace(self._world)  # the script may change it at any moment: picture and truth must be of one state
-        # the microseconds tell the plugs apart, in a key
-        device_ns = number * 1_000_000_000 // FPS["alternate"] + self._plugged * 1000 + world.jump_ns
-        part = self._part((number, device_ns), world)
+        device_ns = device_time_ns(number, self._plugged, world)
+        key = key_of(number, device_ns)
+        part = self._part(key, world)
         if world.content_is_faulty:
-            self.faulty.add((number, device_ns))
+            self.faulty.add(key)
         flag = {"right": part.lit, "inverted": not part.lit, "absent": None}[world.emitter_flag]
         self._pushed_ns[number] = time.monotonic_ns()
         if len(self._pushed_ns) > _REMEMBERED:

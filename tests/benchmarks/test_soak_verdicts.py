@@ -7,10 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from edgefas.benchmarks.soak.faults import FAULTS, Fault
+from edgefas.benchmarks.soak.script import _JUMP_NS, _MAKERS
 from edgefas.benchmarks.soak.verdicts import Event, Heard, accepted_faulty, decided_old, result_of
+from edgefas.benchmarks.soak.world import World, device_time_ns, key_of
 from edgefas.contracts import Verdict
 from edgefas.live.line import DecisionLine, Timing
 from tests.live import lines
+from tests.sensors.scenes import moment
+from tests.sensors.soft_camera import soft_rig
 
 BLIND = Fault("blind", "no decision", 2.0)
 LIMP = Fault("limp", "goes on", 2.0)
@@ -87,7 +91,18 @@ def test_a_frozen_picture_is_a_fault_when_it_is_shown_a_second_time() -> None:
     assert judged((ALIVE, 2), (ALIVE, 3)) == (1, 1)
 
 
-def test_every_fault_can_be_made() -> None:
-    from edgefas.benchmarks.soak.script import _MAKERS
+@pytest.mark.parametrize("jumps", [0, 1, 30, 60])
+def test_a_frameset_has_one_name_however_far_the_clock_has_jumped(jumps: int) -> None:
+    """As the staged camera writes it down, and as its frame has it, through librealsense and the driver."""
+    world = World(jump_ns=jumps * _JUMP_NS)
+    names = {key_of(7, device_time_ns(7, plugged, world)) for plugged in range(200)}
+    assert len(names) == 200, "two plugs of one camera are told apart"
+    with soft_rig() as rig:
+        still, device_ns = moment(1), device_time_ns(7, 123, world)
+        rig.camera.push(7, device_ns, depth=still.depth, ir=still.ir_lit, color=still.color, lit=True)
+        frame = rig.source.read(10)
+    assert (frame.number, frame.device_ns) == key_of(7, device_ns)
 
+
+def test_every_fault_can_be_made() -> None:
     assert set(_MAKERS) == {fault.name for fault in FAULTS}
