@@ -13,16 +13,28 @@ if TYPE_CHECKING:
     from edgefas.models import ModelEntry
 
 
-def command(json: Annotated[bool, typer.Option("--json", help="One JSON list instead of the table.")] = False) -> None:
+def command(
+    name: Annotated[
+        str | None, typer.Argument(help="Only this one, with its options and what its paper leaves open.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON list instead of the table.")] = False,
+) -> None:
     """List the networks: parameters, MACs and FLOPs beside the papers' figures."""
     require("torch", "train")
     require("safetensors", "train")
-    from edgefas.models import list_models
+    from edgefas.models import find_model, list_models
 
-    rows = [_row(entry) for entry in list_models()]
+    entries = list_models() if name is None else [find_model(name)]
+    rows = [_row(entry) for entry in entries]
     if json:
-        print_json(rows)
+        print_json(rows if name is None else [{**rows[0], "options": _options(entries[0]), "about": entries[0].about}])
         return
+    _print_table(rows)
+    if name is not None:
+        _print_options(entries[0])
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table()
@@ -41,6 +53,23 @@ def command(json: Annotated[bool, typer.Option("--json", help="One JSON list ins
         )
     results.print(table)
     results.print("one face; a MAC is one multiply-accumulate, FLOPs = 2 x MACs; (%) is ours against the paper")
+
+
+def _print_options(entry: ModelEntry) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("option", "default", "", title="model_options of a recipe")
+    for name, option in _options(entry).items():
+        table.add_row(name, escape(str(option["default"])), escape(option["description"]))
+    results.print(table)
+    results.print(entry.about, highlight=False, markup=False)
+
+
+def _options(entry: ModelEntry) -> dict[str, dict[str, Any]]:
+    defaults = entry.defaults.model_dump(mode="json")
+    fields = type(entry.defaults).model_fields
+    return {name: {"default": value, "description": fields[name].description or ""} for name, value in defaults.items()}
 
 
 def _row(entry: ModelEntry) -> dict[str, Any]:

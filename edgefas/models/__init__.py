@@ -16,7 +16,15 @@ from edgefas.models import (  # noqa: F401  (registers them)
     xception,
 )
 from edgefas.models.complexity import Complexity, count
-from edgefas.models.registry import ModelConfig, ModelEntry, PaperFigures, create_model, list_models, register_model
+from edgefas.models.registry import (
+    ModelConfig,
+    ModelEntry,
+    PaperFigures,
+    create_model,
+    find_model,
+    list_models,
+    register_model,
+)
 from edgefas.models.weights import load_checkpoint, save_checkpoint
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "PaperFigures",
     "count",
     "create_model",
+    "find_model",
     "list_models",
     "load_checkpoint",
     "register_model",

@@ -6,7 +6,8 @@ between pictures of one moment, class matching (CM) on the hardest pairs of a ba
 - Features are the encoders' class tokens. For similarities (eq. 1) they have unit length, as wherever a temperature is
   learned (CLIP, ALBEF); it starts at 0.07 and is learned as its logarithm, which keeps it positive.
 - The 540-wide matching predictor is one layer, 540 -> 2. The 2N pairs are, for each of N colour features, the most
-  similar feature of the other class and the least similar of its own, which may be its own moment's.
+  similar feature of the other class and the least similar of its own, which may be its own moment's. Without mining
+  (table 2's "CM") they are any of the other class and any of its own.
 
 A batch of one class has no pair to tell apart: class matching is then zero, with zero gradients. Contrastive learning
 needs no classes; it is zero for a single sample. Under several processes a batch is one process's share.
@@ -33,12 +34,14 @@ class AlignedTraining(nn.Module):
     def __init__(self, network: MmFas) -> None:
         super().__init__()
         self.network = network
-        self.alignments = nn.ModuleDict({name: Alignment(network.config.dim) for name in ("depth", "ir")})
+        config = network.config
+        names = ("depth", "ir") if config.alpha or config.beta else ()
+        self.alignments = nn.ModuleDict({name: Alignment(config.dim, config.mining) for name in names})
 
     def forward(
         self, bona_fide: Tensor, rgb: Tensor | None = None, ir: Tensor | None = None, depth: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """(N,) log-odds, and `icl` (eq. 3) and `cm` (eq. 4) with their weights alpha and beta.
+        """(N,) log-odds, and `icl` (eq. 3) and `cm` (eq. 4) with their weights alpha and beta, unless both are 0.
 
         Args:
             bona_fide: (N,), 1 for bona fide and 0 for attacks.
@@ -47,6 +50,8 @@ class AlignedTraining(nn.Module):
             EdgefasError: as the network's own forward.
         """
         streams = self.network.encode(rgb, ir, depth)
+        if not self.alignments:
+            return self.network.classify(streams), {}
         features = {name: tokens[:, 0] for name, tokens in streams.items()}
         losses = [align(features["rgb"], features[name], bona_fide) for name, align in self.alignments.items()]
         icl, cm = (torch.stack(terms).sum() for terms in zip(*losses, strict=True))
@@ -57,15 +62,17 @@ class AlignedTraining(nn.Module):
 class Alignment(nn.Module):
     """Colour with one other modality: features (N, dim) twice and (N,) classes -> their shares of eq. 3 and eq. 4."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, mining: bool = True) -> None:
         super().__init__()
+        self.mining = mining
         self.log_temperature = nn.Parameter(torch.tensor(math.log(FIRST_TEMPERATURE)))
         self.matching = nn.Linear(2 * dim, 2)
 
     def forward(self, rgb: Tensor, other: Tensor, bona_fide: Tensor) -> tuple[Tensor, Tensor]:
         similarity = F.normalize(rgb, dim=1) @ F.normalize(other, dim=1).T  # eq. 1; its transpose is the way back
         icl = contrastive_loss(similarity, self.log_temperature.exp())
-        partners = torch.cat(hard_partners(similarity.detach(), bona_fide))
+        hardness = similarity.detach() if self.mining else torch.rand_like(similarity)
+        partners = torch.cat(hard_partners(hardness, bona_fide))
         pairs = torch.cat([rgb.repeat(2, 1), other[partners]], 1)
         match = torch.arange(2, device=rgb.device).repeat_interleave(len(rgb))
         cm = F.cross_entropy(self.matching(pairs), match)  # eq. 4

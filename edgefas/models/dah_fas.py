@@ -18,6 +18,9 @@ within 2 % of both totals. Totals do not identify an architecture: others meet t
   eq. 12-13 map one count to the other (reduction 4, 4 groups), and eq. 14's GAP is read as pooling over channels, since
   pooling over the map would leave nothing for 7x7 kernels: four maps enter, one leaves.
 - The classifier is 2752 -> 512 -> 1: one logit, the margin of the paper's two classes.
+- The baseline of tables 1 and 2, CASIA-SURF's "SE fusion", joins three ResNet-18 in their middle, where other backbones
+  have no equal: here (`fusion: se`) squeeze-and-excitation weighs each last map, and the classifier is the same. BGC-MA
+  takes its place.
 
 `dah-fas-lite` is the same network by configuration, for a CPU beside a camera; it is ours, the paper has none.
 """
@@ -28,24 +31,31 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from edgefas.contracts import InputSpec, Modality
 from edgefas.models.ghostnet import GhostNet
-from edgefas.models.layers import global_pool, initialise
+from edgefas.models.layers import SqueezeExcite, global_pool, initialise
 from edgefas.models.mobilenetv2 import MobileNetV2, depthwise
 from edgefas.models.registry import ModelConfig, PaperFigures, default_input_spec, register_model, require_inputs
 from edgefas.models.resnet import ResNet18
 from edgefas.ops import bte, deform_conv2d
 
+SE_REDUCTION = 16
+"""Of the channels in the baseline's squeeze-and-excitation, as in its paper."""
+
 
 class DahFasConfig(ModelConfig):
-    """The choices the paper leaves open; the defaults are the reconstruction."""
+    """The choices the paper leaves open, and the parts that its tables 1 and 2 leave out in turn."""
 
+    rgb_backbone: Literal["mobilenetv2", "resnet18"] = "mobilenetv2"
+    ir_backbone: Literal["ghostnet", "resnet18"] = "ghostnet"
+    bte: bool = Field(True, description="edges of the IR features, eq. 7-10")
+    fusion: Literal["bgc-ma", "se"] = Field("bgc-ma", description="se: the baseline of tables 1 and 2")
     rgb_width: float = Field(1.0, gt=0, le=2, description="channel multiplier of MobileNetV2")
     ir_width: float = Field(1.0, gt=0, le=2, description="channel multiplier of GhostNet")
-    depth_base: int = Field(64, ge=8, le=128, description="channels of ResNet-18's first stage")
+    depth_base: int = Field(64, ge=8, le=128, description="channels of the first stage of every ResNet-18")
     va_msrb_blocks: tuple[int, ...] = Field(tuple(range(1, 11)), description="inverted residuals with VA-MSRB, 0-16")
     deformable: Literal["dense", "depthwise"] = "dense"
     detail_reduction: int = Field(2, ge=1, le=64, description="of the detail branch's channels, eq. 4")
@@ -53,6 +63,12 @@ class DahFasConfig(ModelConfig):
     attention_groups: int = Field(4, ge=1, le=64, description="of the 1x1 convolutions in eq. 12-13")
     hidden: int = Field(512, ge=1, le=4096, description="width of the fully connected layer")
     size_px: int = Field(112, ge=32, le=512)
+
+    @model_validator(mode="after")
+    def _blocks_exist(self) -> DahFasConfig:
+        if self.va_msrb_blocks and self.rgb_backbone != "mobilenetv2":
+            raise ValueError("VA-MSRB has its place in MobileNetV2: rgb_backbone resnet18 needs va_msrb_blocks: []")
+        return self
 
     def input_spec(self) -> InputSpec:
         """RGB, IR and depth at one size, so that IR and depth maps lie on each other."""
@@ -64,6 +80,9 @@ class VAMSRB(nn.Module):
 
     (N, channels, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride)). Variances are FP32 even in half.
     """
+
+    stands_for = "separable.0"
+    """The part that takes pretrained weights of the depthwise convolution in whose place this block is."""
 
     def __init__(self, channels: int, stride: int, deformable: str, detail_reduction: int) -> None:
         super().__init__()
@@ -110,7 +129,7 @@ class DeformableConv(nn.Module):
 
 
 class RGBBranch(nn.Module):
-    """MobileNetV2 with VA-MSRB in some blocks: (N, 3, H, W) -> (N, num_features, H / 32, W / 32)."""
+    """MobileNetV2 with VA-MSRB in some blocks, or ResNet-18: (N, 3, H, W) -> (N, num_features, H / 32, W / 32)."""
 
     def __init__(self, config: DahFasConfig) -> None:
         super().__init__()
@@ -120,28 +139,35 @@ class RGBBranch(nn.Module):
                 return VAMSRB(channels, stride, config.deformable, config.detail_reduction)
             return depthwise(block, channels, stride)
 
-        self.backbone = MobileNetV2(3, outputs=0, width=config.rgb_width, mixer=mixer)
-        self.num_features = self.backbone.num_features
+        if config.rgb_backbone == "resnet18":
+            self.backbone: nn.Module = ResNet18(3, outputs=0, base=config.depth_base)
+        else:
+            self.backbone = MobileNetV2(3, outputs=0, width=config.rgb_width, mixer=mixer)
+        self.num_features: int = self.backbone.num_features
         for module in self.modules():
             if isinstance(module, DeformableConv):
                 module.reset()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.backbone.forward_features(x)
+        y: Tensor = self.backbone.forward_features(x)
+        return y
 
 
 class IRBranch(nn.Module):
-    """GhostNet, then BTE on its features: (N, 1, H, W) -> (N, num_features, H / 32, W / 32)."""
+    """GhostNet or ResNet-18, then BTE on its features: (N, 1, H, W) -> (N, num_features, H / 32, W / 32)."""
 
     def __init__(self, config: DahFasConfig) -> None:
         super().__init__()
-        self.backbone = GhostNet(1, outputs=0, width=config.ir_width)
-        self.num_features = self.backbone.num_features
-        self.alpha = nn.Parameter(torch.ones(1))  # eq. 10
+        if config.ir_backbone == "resnet18":
+            self.backbone: nn.Module = ResNet18(1, outputs=0, base=config.depth_base)
+        else:
+            self.backbone = GhostNet(1, outputs=0, width=config.ir_width)
+        self.num_features: int = self.backbone.num_features
+        self.alpha = nn.Parameter(torch.ones(1)) if config.bte else None  # eq. 10
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = bte(self.backbone.forward_features(x), self.alpha)
-        return y
+        y: Tensor = self.backbone.forward_features(x)
+        return y if self.alpha is None else bte(y, self.alpha)
 
 
 class DepthBranch(nn.Module):
@@ -192,15 +218,30 @@ def _separable_7x7(channels: int, out: int) -> nn.Sequential:
     )
 
 
+class SEFusion(nn.Module):
+    """Each map's channels are weighed by what the map itself holds: three maps of any size -> the same, refined."""
+
+    def __init__(self, *channels: int) -> None:
+        super().__init__()
+        self.excite = nn.ModuleList(SqueezeExcite(c, c // SE_REDUCTION, nn.ReLU, nn.Sigmoid) for c in channels)
+
+    def forward(self, *maps: Tensor) -> tuple[Tensor, ...]:
+        return tuple(excite(m) for excite, m in zip(self.excite, maps, strict=True))
+
+
 class Fusion(nn.Module):
-    """BGC-MA between IR and depth, pooling, fully connected classification.
+    """BGC-MA between IR and depth or the baseline's SE, pooling, fully connected classification.
 
     Three feature maps (N, C_i, H, W) -> (N,) float32 log-odds of bona fide.
     """
 
     def __init__(self, rgb_channels: int, ir_channels: int, depth_channels: int, config: DahFasConfig) -> None:
         super().__init__()
-        self.attention = BGCMA(ir_channels, depth_channels, config.attention_reduction, config.attention_groups)
+        self.attention: nn.Module
+        if config.fusion == "se":
+            self.attention = SEFusion(rgb_channels, ir_channels, depth_channels)
+        else:
+            self.attention = BGCMA(ir_channels, depth_channels, config.attention_reduction, config.attention_groups)
         self.classifier = nn.Sequential(
             nn.Linear(rgb_channels + ir_channels + depth_channels, config.hidden),
             nn.ReLU(),
@@ -209,7 +250,10 @@ class Fusion(nn.Module):
         initialise(self)
 
     def forward(self, rgb: Tensor, ir: Tensor, depth: Tensor) -> Tensor:
-        ir, depth = self.attention(ir, depth)
+        if isinstance(self.attention, SEFusion):
+            rgb, ir, depth = self.attention(rgb, ir, depth)
+        else:
+            ir, depth = self.attention(ir, depth)
         logits: Tensor = self.classifier(torch.cat([global_pool(m) for m in (rgb, ir, depth)], 1))
         return logits.float().squeeze(1)
 
@@ -233,6 +277,10 @@ class DahFas(nn.Module):
         features = [self.branches[m.value](x) for m, x in zip(Modality, inputs, strict=True)]
         logits: Tensor = self.fusion(*features)
         return logits
+
+    def pretrainable(self) -> dict[Modality, nn.Module]:
+        """See `edgefas.models.pretrained`."""
+        return {m: self.branches[m.value].backbone for m in Modality}
 
 
 LITE = DahFasConfig(

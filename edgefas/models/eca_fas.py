@@ -33,13 +33,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from edgefas.contracts import Modality
-from edgefas.errors import EdgefasError
 from edgefas.models.layers import global_pool
+from edgefas.models.patches import mean_over_grid, random_patches
 from edgefas.models.registry import register_model, require_inputs
 from edgefas.models.resnext import ResNeXt, no_attention
 from edgefas.models.single import SingleConfig
 
-PATCHES_PER_SIDE = 3
 EPSILON = 1e-6
 
 
@@ -58,9 +57,7 @@ class EcaFasConfig(SingleConfig):
     distribution: float = Field(0.3, ge=0, le=10, description="gamma of eq. 11")
 
     @model_validator(mode="after")
-    def _fits(self) -> EcaFasConfig:
-        if self.patch_px is not None and self.patch_px > self.size_px:
-            raise ValueError(f"patch_px {self.patch_px} is larger than size_px {self.size_px}")
+    def _grouped(self) -> EcaFasConfig:
         if 2 * self.base % self.groups:
             raise ValueError(f"groups {self.groups} does not divide {2 * self.base}, twice the base")
         return self
@@ -115,10 +112,8 @@ class EcaFas(nn.Module):
         """
         (x,) = require_inputs([self.modality], rgb, ir, depth)
         if self.patch_px is None:
-            return self._logits(self._features(x))
-        patches = grid_patches(x, self.patch_px)
-        logits = self._logits(self._features(patches.flatten(0, 1)))
-        return logits.unflatten(0, (len(patches), -1)).mean(0)
+            return self._score(x)
+        return mean_over_grid(self._score, x, self.patch_px)
 
     def training_losses(self, inputs: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
         """ICD, eq. 14: cross entropy and the terms of the global-local feature contrastive loss.
@@ -144,6 +139,13 @@ class EcaFas(nn.Module):
             "distribution": beta * distribution * variance_gap(bona_fide, attack),  # eq. 12
         }
 
+    def pretrainable(self) -> dict[Modality, nn.Module]:
+        """See `edgefas.models.pretrained`; two blocks per stage are no published network's."""
+        return {self.modality: self.backbone}
+
+    def _score(self, x: Tensor) -> Tensor:
+        return self._logits(self._features(x))
+
     def _features(self, x: Tensor) -> Tensor:
         return global_pool(self.backbone.forward_features(x))
 
@@ -165,36 +167,6 @@ def variance_gap(bona_fide: Tensor, attack: Tensor) -> Tensor:
     if not len(bona_fide) or not len(attack):
         return bona_fide.new_zeros(())
     return (bona_fide.var(0, correction=0) - attack.var(0, correction=0)).square().sum()
-
-
-def grid_patches(x: Tensor, side: int) -> Tensor:
-    """(N, C, H, W) -> (9, N, C, side, side): a 3x3 grid from border to border.
-
-    Raises:
-        EdgefasError: the pictures are smaller than a patch.
-    """
-    share = [i / (PATCHES_PER_SIDE - 1) for i in range(PATCHES_PER_SIDE)]
-    rows, columns = ([round(room * s) for s in share] for room in _room(x, side))
-    return torch.stack([x[:, :, r : r + side, c : c + side] for r in rows for c in columns])
-
-
-def random_patches(x: Tensor, side: int) -> Tensor:
-    """(N, C, H, W) -> (N, C, side, side): one per picture, drawn from the global generator.
-
-    Raises:
-        EdgefasError: the pictures are smaller than a patch.
-    """
-    rows, columns = (torch.randint(room + 1, (len(x),)).tolist() for room in _room(x, side))
-    return torch.stack([one[:, r : r + side, c : c + side] for one, r, c in zip(x, rows, columns, strict=True)])
-
-
-def _room(x: Tensor, side: int) -> tuple[int, int]:
-    height, width = x.shape[2:]
-    if min(height, width) < side:
-        raise EdgefasError(
-            f"pictures of {width}x{height} hold no patch of {side}x{side}; give larger ones, or set patch_px"
-        )
-    return height - side, width - side
 
 
 def _mean(x: Tensor) -> Tensor:

@@ -21,8 +21,9 @@ with switch-attention, 29.66 M with cross- and 56.11 M with merge-attention. Wha
   and adds no parameters, so both are the encoder's output, and so is their mean.
 - Cross-attention: three streams of such blocks; each queries the tokens of the other two, joined. Merge-attention: six
   plain blocks on the three features side by side, 810 wide with 18 heads, then 810 -> 270.
+- Without fusion (the first rows of table 2, 8.60 M): the mean of the encoders' class tokens.
 
-Every modality is needed, in training as afterwards: the network refuses to guess one.
+Every modality of the configuration is needed, in training as afterwards: the network refuses to guess one.
 """
 
 from __future__ import annotations
@@ -45,16 +46,18 @@ Streams = dict[str, Tensor]
 
 
 class MmFasConfig(ModelConfig):
-    """The defaults are the paper's network, as far as it can be told."""
+    """The defaults are the paper's network, as far as it can be told; its tables 2 and 3 change one thing at a time."""
 
+    modalities: tuple[Modality, ...] = Field(tuple(Modality), min_length=1, description="one or two have no fusion")
     dim: int = Field(270, ge=8, le=1024, description="of a token")
     heads: int = Field(6, ge=1, le=64)
     depth: int = Field(3, ge=1, le=24, description="blocks of each encoder")
-    fusion: Literal["switch", "cross", "merge"] = "switch"
+    fusion: Literal["switch", "cross", "merge", "none"] = "switch"
     fusion_blocks: int = Field(6, ge=1, le=24)
     switch_mode: SwitchMode = Field("RDI", description="queries, keys and values in the first block; then they shift")
     alpha: float = Field(1.0, ge=0, le=100, description="weight of instance contrastive learning in training, eq. 9")
     beta: float = Field(1.0, ge=0, le=100, description="weight of class matching in training, eq. 9")
+    mining: bool = Field(True, description="class matching on the hardest pairs; false: on pairs drawn at random")
     patch_px: int = Field(16, ge=4, le=64)
     size_px: int = Field(224, ge=32, le=512)
 
@@ -66,9 +69,17 @@ class MmFasConfig(ModelConfig):
             raise ValueError(f"size_px {self.size_px} must be a multiple of patch_px {self.patch_px}")
         return self
 
+    @model_validator(mode="after")
+    def _joinable(self) -> MmFasConfig:
+        if len(set(self.modalities)) < len(self.modalities):
+            raise ValueError(f"modalities name one twice: {', '.join(m.value for m in self.modalities)}")
+        if len(self.modalities) < len(Modality) and (self.fusion != "none" or self.alpha or self.beta):
+            raise ValueError("fusion and alignment need rgb, ir and depth; else set fusion: none, alpha: 0, beta: 0")
+        return self
+
     def input_spec(self) -> InputSpec:
         """RGB, IR and depth at one size, so that their patches lie on each other."""
-        return default_input_spec(*Modality, size_px=self.size_px)
+        return default_input_spec(*self.modalities, size_px=self.size_px)
 
 
 class MmFas(nn.Module):
@@ -77,12 +88,13 @@ class MmFas(nn.Module):
     def __init__(self, config: MmFasConfig) -> None:
         super().__init__()
         spec, size = config.input_spec(), (config.size_px, config.size_px)
+        self.modalities = spec.modalities
         self.encoders = nn.ModuleDict(
             {
                 m.value: VisionTransformer(
                     spec.shape(m)[0], 0, size, config.patch_px, config.dim, config.depth, config.heads
                 )
-                for m in Modality
+                for m in self.modalities
             }
         )
         self.fusion = FUSIONS[config.fusion](config)
@@ -96,8 +108,9 @@ class MmFas(nn.Module):
         Raises:
             EdgefasError: a modality is None, or of another size than the configuration's.
         """
-        inputs = require_inputs(Modality, rgb, ir, depth)
-        return {m.value: self.encoders[m.value].forward_features(x) for m, x in zip(Modality, inputs, strict=True)}
+        inputs = require_inputs(self.modalities, rgb, ir, depth)
+        named = zip(self.modalities, inputs, strict=True)
+        return {m.value: self.encoders[m.value].forward_features(x) for m, x in named}
 
     def classify(self, streams: Streams) -> Tensor:
         """(N,) float32 log-odds of bona fide."""
@@ -111,6 +124,10 @@ class MmFas(nn.Module):
             EdgefasError: as `encode`.
         """
         return self.classify(self.encode(rgb, ir, depth))
+
+    def pretrainable(self) -> dict[Modality, nn.Module]:
+        """See `edgefas.models.pretrained`."""
+        return {m: self.encoders[m.value] for m in self.modalities}
 
     def training_module(self) -> nn.Module:
         """The network with the alignment it is trained by, see `edgefas.training.objective`."""
@@ -218,8 +235,15 @@ class MergeFusion(nn.Module):
         return y
 
 
+class MeanFusion(nn.Module):
+    """No attention between the streams (for the paper's ablation): streams -> (N, dim)."""
+
+    def forward(self, streams: Streams) -> Tensor:
+        return _mean_class_token(streams)
+
+
 def _mean_class_token(streams: Streams) -> Tensor:
-    """(N, dim): "the mean of three modal features"."""
+    """(N, dim): "the mean of three modal features", or of as many as there are."""
     return torch.stack([x[:, 0] for x in streams.values()]).mean(0)
 
 
@@ -227,6 +251,7 @@ FUSIONS: dict[str, Callable[[MmFasConfig], nn.Module]] = {
     "switch": SwitchFusion,
     "cross": CrossFusion,
     "merge": MergeFusion,
+    "none": lambda config: MeanFusion(),
 }
 
 register_model(

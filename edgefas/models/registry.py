@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -54,6 +56,11 @@ class ModelEntry:
         """The preprocessing of the default configuration."""
         return self.defaults.input_spec()
 
+    @property
+    def about(self) -> str:
+        """Where it comes from, and what of it is a reconstruction: what its file says of itself."""
+        return inspect.cleandoc(sys.modules[self.build.__module__].__doc__ or "")
+
 
 _ENTRIES: dict[str, ModelEntry] = {}
 C = TypeVar("C", bound=ModelConfig)
@@ -77,6 +84,19 @@ def list_models() -> list[ModelEntry]:
     return [_ENTRIES[name] for name in sorted(_ENTRIES)]
 
 
+def find_model(name: str) -> ModelEntry:
+    """One of `list_models()`.
+
+    Raises:
+        UsageError: no such network.
+    """
+    if name not in _ENTRIES:
+        close = get_close_matches(name, _ENTRIES, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(_ENTRIES))}"
+        raise UsageError(f"unknown model {name!r}; {hint} `edgefas models` lists them")
+    return _ENTRIES[name]
+
+
 def create_model(name: str, *, input_spec: InputSpec | None = None, **config: Any) -> nn.Module:
     """Build a network with fresh weights, in training mode.
 
@@ -93,11 +113,7 @@ def create_model(name: str, *, input_spec: InputSpec | None = None, **config: An
         UsageError: no such network, or `input_spec` has other modalities.
         ContractError: no such field of the configuration, or its value is not allowed.
     """
-    entry = _ENTRIES.get(name)
-    if entry is None:
-        close = get_close_matches(name, _ENTRIES, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(_ENTRIES))}"
-        raise UsageError(f"unknown model {name!r}; {hint} `edgefas models` lists them")
+    entry = find_model(name)
     full = type(entry.defaults).from_dict({**entry.defaults.model_dump(), **config})
     default = full.input_spec()
     if input_spec is not None and input_spec.modalities != default.modalities:

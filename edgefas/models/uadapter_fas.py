@@ -137,6 +137,10 @@ class UAdapterFas(nn.Module):
         features, loss = self._cross_entropy(inputs, labels)
         return gradient_balance(rebalance_factors(loss, features))
 
+    def pretrainable(self) -> dict[Modality, nn.Module]:
+        """See `edgefas.models.pretrained`; one backbone for all counts as that of colour."""
+        return dict(zip(Modality, self.backbones, strict=False))
+
     def _cross_entropy(self, inputs: dict[str, Tensor], labels: Tensor) -> tuple[list[Tensor], Tensor]:
         """The backbones' outputs, and eq. 8."""
         features = self.features(require_inputs(Modality, *(inputs.get(m.value) for m in Modality)))

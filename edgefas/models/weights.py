@@ -76,8 +76,13 @@ def load_checkpoint(path: Path) -> nn.Module:
 
 
 def _check_fit(path: Path, model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Every key and shape; the first few of each kind are listed."""
-    expected = model.state_dict()
+    problems = misfits(model.state_dict(), state)
+    if problems:
+        raise CheckpointError(f"{path} does not fit {model.model_name}: {problems}")
+
+
+def misfits(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """Every key and shape that differs, the first few of each kind by name; empty where all fit."""
     shared = expected.keys() & state.keys()
     problems = {
         "missing": sorted(expected.keys() - state.keys()),
@@ -88,10 +93,8 @@ def _check_fit(path: Path, model: nn.Module, state: Mapping[str, Tensor]) -> Non
             if state[k].shape != expected[k].shape
         ),
     }
-    found = [
+    return "; ".join(
         f"{what}: {', '.join(keys[:8])}" + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
         for what, keys in problems.items()
         if keys
-    ]
-    if found:
-        raise CheckpointError(f"{path} does not fit {model.model_name}: {'; '.join(found)}")
+    )

@@ -18,6 +18,7 @@ from edgefas.contracts import InputSpec
 from edgefas.errors import MissingExtra, UsageError
 from edgefas.evaluation.metrics import ErrorRates, equal_error_threshold, error_rates
 from edgefas.files import write_atomically
+from edgefas.models.pretrained import load_pretrained
 from edgefas.models.registry import create_model
 from edgefas.models.weights import save_checkpoint
 from edgefas.training.augment import Batch, augment
@@ -109,8 +110,14 @@ def train(
 
 
 def make_network(recipe: Recipe) -> tuple[nn.Module, InputSpec]:
-    """The network of a recipe with fresh weights, and the preprocessing it is trained with."""
+    """The network of a recipe with fresh or pretrained weights, and the preprocessing it is trained with.
+
+    Raises:
+        CheckpointError, UsageError: pretrained weights do not fit.
+    """
     model = create_model(recipe.model, **recipe.model_options)
+    for modality, path in recipe.pretrained.items():
+        load_pretrained(model, modality, Path(path))
     model.to(memory_format=torch.channels_last)  # a third less time per step on CPUs
     spec = model.input_spec
     if spec.ir is not None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from edgefas.contracts import Contract, IREncoding
+from edgefas.contracts import Contract, IREncoding, Modality
 from edgefas.errors import UsageError
+from edgefas.training.shipped import read_mapping
 
 SHIPPED = resources.files("edgefas.training").joinpath("recipes")
 
@@ -117,6 +116,9 @@ class Recipe(Contract):
 
     model: str
     model_options: dict[str, Any] = Field(default_factory=dict)
+    pretrained: dict[Modality, str] = Field(
+        default_factory=dict, description="modality -> .safetensors of timm or torchvision for its backbone"
+    )
     ir_encoding: IREncoding = IREncoding.LIT
     data: Data
     augmentation: Augmentation = Augmentation()
@@ -153,24 +155,7 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
         UsageError: no such recipe, the file is no YAML mapping, or a change is not of that form.
         ContractError: an unknown key or a value out of range, by name.
     """
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise UsageError(f"there is no recipe file {name}")
-        text = path.read_text()
-    else:
-        known = sorted(entry.name.removesuffix(".yaml") for entry in SHIPPED.iterdir())
-        if name not in known:
-            close = get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"shipped recipes: {', '.join(known)}"
-            raise UsageError(f"there is no recipe {name!r}; {hint} A path must end in .yaml")
-        text = SHIPPED.joinpath(f"{name}.yaml").read_text()
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{name} is not valid YAML: {error}") from None
-    if not isinstance(data, dict):
-        raise UsageError(f"{name} holds {type(data).__name__}, a recipe is a mapping of keys to values")
+    data = read_mapping("recipe", name, SHIPPED)
     for change in changes:
         _change(data, change)
     return Recipe.from_dict(data)

@@ -52,3 +52,20 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setitem(sys.modules, "torch", None)  # makes the import fail
     assert run(["models"]) == 1
     assert "pip install 'edgefas[train]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["dah-fas", "mm-fas", "uadapter-fas", "eca-fas"])
+def test_one_network_says_what_its_paper_leaves_open(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", name, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert "**reconstruction**" in row["about"]
+    assert row["options"]["size_px"] == {"default": row["inputs"]["rgb"][1], "description": ""}
+    assert run(["models", name]) == 0
+    shown = capsys.readouterr().out
+    assert all(option in shown for option in row["options"])
+    assert "reconstruction" in shown
+
+
+def test_an_unknown_network_suggests(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "mmfas"]) == 2
+    assert "did you mean 'mm-fas'" in capsys.readouterr().err

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from edgefas.contracts import ContractError
 from edgefas.models import count, create_model
-from edgefas.models.dah_fas import BGCMA, VAMSRB, DahFasConfig, DeformableConv, IRBranch
+from edgefas.models.dah_fas import BGCMA, VAMSRB, DahFasConfig, DeformableConv, IRBranch, SEFusion
 from tests.ops.test_bte import bte_numpy
 from tests.ops.test_dcnv2 import dcn_numpy
 
@@ -115,6 +116,53 @@ def test_bte_acts_on_ghostnets_output() -> None:
         features = branch.backbone.forward_features(x)
         got = branch(x)
     np.testing.assert_allclose(got.numpy(), bte_numpy(features.numpy(), 0.7), rtol=1e-9)
+
+
+def test_the_baselines_squeeze_and_excitation() -> None:
+    fusion, maps = SEFusion(32, 16, 48), [noise(2, c, 5, 4) for c in (32, 16, 48)]
+    p = random_double(fusion)
+    with torch.no_grad():
+        got = fusion(*map(torch.from_numpy, maps))
+    for i, x in enumerate(maps):
+        squeezed = conv(gap(x), p[f"excite.{i}.conv_reduce.weight"], p[f"excite.{i}.conv_reduce.bias"])
+        expanded = conv(np.maximum(squeezed, 0), *(p[f"excite.{i}.conv_expand.{n}"] for n in ("weight", "bias")))
+        gate = sigmoid(expanded)
+        np.testing.assert_allclose(got[i].numpy(), x * gate, atol=1e-10)
+
+
+RESNETS = {"rgb_backbone": "resnet18", "ir_backbone": "resnet18"}
+BASELINE = {"va_msrb_blocks": [], "bte": False, "fusion": "se"}
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        ({**BASELINE, **RESNETS}, "SEFusion"),
+        ({**BASELINE, "ir_backbone": "resnet18"}, "SEFusion"),
+        (BASELINE, "SEFusion"),
+        ({**BASELINE, "va_msrb_blocks": [10, 13]}, "SEFusion VAMSRB"),
+        ({**BASELINE, "bte": True}, "SEFusion BTE"),
+        ({**BASELINE, "fusion": "bgc-ma"}, "BGCMA"),
+        ({"fusion": "se"}, "SEFusion BTE VAMSRB"),
+        ({}, "BGCMA BTE VAMSRB"),
+    ],
+)
+def test_rows_of_tables_1_and_2(config: dict[str, Any], parts: str) -> None:
+    """Each has the parts it should, and no parameter without use."""
+    model = create_model("dah-fas-lite", **config, size_px=64)
+    kinds = {type(m).__name__ for m in model.modules()}
+    found = kinds & {"SEFusion", "BGCMA", "VAMSRB"} | ({"BTE"} if model.branches["ir"].alpha is not None else set())
+    assert found == set(parts.split())
+    names = {name for name, value in {"rgb": "MobileNetV2", "ir": "GhostNet"}.items() if value in kinds}
+    assert names == {name for name in ("rgb", "ir") if config.get(f"{name}_backbone") != "resnet18"}
+    inputs = {m.value: torch.randn(2, *model.input_spec.shape(m)) for m in model.input_spec.modalities}
+    model(**inputs).square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_va_msrb_needs_its_backbone() -> None:
+    with pytest.raises(ContractError, match=r"rgb_backbone resnet18 needs va_msrb_blocks: \[\]"):
+        create_model("dah-fas-lite", rgb_backbone="resnet18")
 
 
 def test_deformable_conv_starts_regular() -> None:

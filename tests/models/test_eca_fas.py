@@ -13,7 +13,8 @@ from edgefas.engines.export import export_onnx, random_inputs
 from edgefas.engines.runtime import load_engine
 from edgefas.errors import EdgefasError
 from edgefas.models import count, create_model
-from edgefas.models.eca_fas import EnhancedChannelAttention, grid_patches, mean_distance, random_patches, variance_gap
+from edgefas.models.eca_fas import EnhancedChannelAttention, mean_distance, variance_gap
+from edgefas.models.patches import grid_patches, random_patches
 from tests.models.test_dah_fas import conv, noise, random_double, sigmoid
 
 Array = np.ndarray

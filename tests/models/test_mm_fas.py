@@ -208,6 +208,51 @@ def test_sizes_of_table_2() -> None:
     assert millions(models["merge"]) + channels == pytest.approx(56.11, rel=0.002)
 
 
+@pytest.mark.parametrize(
+    ("names", "params_m"), [("rgb", 2.92), ("depth", 2.92), ("rgb depth", 5.76), ("rgb ir depth", 8.60)]
+)
+def test_encoders_alone_have_the_sizes_of_table_2(names: str, params_m: float) -> None:
+    """Where the paper counts three channels for infrared and depth, ours has one."""
+    config = {"modalities": names.split(), "fusion": "none", "alpha": 0, "beta": 0}
+    with torch.device("meta"):
+        model = create_model("mm-fas", **config)
+    assert [m.value for m in model.input_spec.modalities] == names.split()
+    channels = 2 * 16 * 16 * 270 / 1e6 * sum(name != "rgb" for name in names.split())
+    assert millions(model) + channels == pytest.approx(params_m, rel=0.002)
+
+
+def test_encoders_alone_are_joined_by_their_mean() -> None:
+    model = small(modalities=["ir", "rgb"], fusion="none", alpha=0, beta=0)
+    p, inputs = weights(model), pictures(model, 1)
+    tokens = [paper.encode(p, f"encoders.{name}", x[0].numpy(), 8, 2, 3)[0] for name, x in inputs.items()]
+    with torch.no_grad():
+        score = model(**inputs).item()
+    assert score == pytest.approx(paper.classify(p, sum(tokens) / 2), rel=1e-6)
+    terms = WithTerms(model.training_module(), 0.0)(bona_fide=torch.ones(1, dtype=torch.float64), **inputs)
+    assert list(terms) == ["bce"]
+
+
+def test_without_mining_pairs_are_any_of_the_right_class() -> None:
+    align, rgb, other = Alignment(12, mining=False), features(1), features(2)
+    classes = torch.tensor(CLASSES)
+    drawn = set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        negative, positive = hard_partners(torch.rand(7, 7), classes)
+        assert (classes[negative] != classes).all()
+        assert (classes[positive] == classes).all()
+        drawn |= {(row, *pair) for row, pair in enumerate(zip(negative.tolist(), positive.tolist(), strict=True))}
+        torch.manual_seed(seed)
+        again = align.double()(torch.from_numpy(rgb), torch.from_numpy(other), classes.double())
+        assert again[1] > 0
+    assert len(drawn) > 40, "one pair per row would be mining"
+    mined = Alignment(12)
+    mined.load_state_dict(align.state_dict())
+    hard = mined.double()(torch.from_numpy(rgb), torch.from_numpy(other), classes.double())
+    assert hard[0] == again[0]
+    assert hard[1] != again[1]
+
+
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_scores_do_not_depend_on_the_batch(batch: int) -> None:
     model = create_model("mm-fas", **SMALL).eval()
@@ -268,6 +313,8 @@ def test_a_picture_of_another_size_is_refused() -> None:
         ({"size_px": 36}, "size_px 36 must be a multiple of patch_px 8"),
         ({"switch_mode": "RRD"}, "switch_mode"),
         ({"fusion": "swich"}, "fusion"),
+        ({"modalities": ["rgb", "ir"]}, "fusion and alignment need rgb, ir and depth; else set fusion: none"),
+        ({"modalities": ["rgb", "rgb", "ir"]}, "modalities name one twice: rgb, rgb, ir"),
     ],
 )
 def test_config_that_no_network_has(change: dict[str, Any], words: str) -> None:

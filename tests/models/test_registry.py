@@ -52,6 +52,24 @@ def test_single_branches_take_any_one_modality(name: str, modality: Modality) ->
         assert model(**{modality.value: x}).shape == (2,)
 
 
+def test_a_single_branch_on_patches() -> None:
+    """The mean over nine in scoring, one at random in training; the network of whole pictures otherwise."""
+    torch.manual_seed(0)
+    model = create_model("mobilenetv2", size_px=64, patch_px=32).eval()
+    whole = create_model("mobilenetv2", size_px=64).eval()
+    whole.load_state_dict(model.state_dict())
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        apart = [whole(rgb=x[:, :, r : r + 32, c : c + 32]) for r in (0, 16, 32) for c in (0, 16, 32)]
+        torch.testing.assert_close(model(rgb=x), torch.stack(apart).mean(0))
+        model.backbone.eval()
+        model.training = True  # the branch alone: no dropout, no statistics of a batch
+        drawn = torch.stack([model(rgb=x) for _ in range(8)])
+    assert len(drawn[:, 0].unique()) > 1
+    with pytest.raises(ContractError, match="patch_px 96 is larger than size_px 64"):
+        create_model("mobilenetv2", size_px=64, patch_px=96)
+
+
 def test_another_preprocessing_can_be_asked_for() -> None:
     spec = default_input_spec(Modality.IR)
     assert spec.ir is not None

@@ -27,7 +27,7 @@ def test_header_says_what_the_network_is(tmp_path: Path) -> None:
     (length,) = struct.unpack("<Q", raw[:8])  # the safetensors format: length, JSON header, tensors
     metadata = json.loads(raw[8 : 8 + length])["__metadata__"]
     assert metadata["edgefas.model"] == "resnet18"
-    assert json.loads(metadata["edgefas.config"]) == CONFIG
+    assert json.loads(metadata["edgefas.config"]) == {**CONFIG, "patch_px": None}
     assert InputSpec.from_json(metadata["edgefas.input_spec"]) == default_input_spec(Modality.DEPTH, size_px=64)
     assert [p.name for p in tmp_path.iterdir()] == ["resnet.safetensors"]  # no temporary file stays
 
