@@ -12,7 +12,7 @@ import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from edgefas.cli.console import errors, print_json, results
-from edgefas.errors import require
+from edgefas.errors import UsageError, require
 
 if TYPE_CHECKING:
     from edgefas.training.progress import Report
@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 
 def command(
-    recipe: Annotated[str, typer.Argument(help="Name of a shipped recipe, or a .yaml file.")],
+    recipe: Annotated[
+        str | None, typer.Argument(help="Name of a shipped recipe, or a .yaml file.", show_default=False)
+    ] = None,
     changes: Annotated[
         list[str] | None, typer.Argument(help="key=value: a recipe's key and its value for this run.")
     ] = None,
+    ablation: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Instead of a recipe: a paper's table, or a .yaml file.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Of an ablation: runs of every row.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/RECIPE.")] = None,
     cache: Annotated[Path, typer.Option(help="Where rendered samples are kept.")] = Path(".cache/data"),
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that read a data set's pictures.")] = 2,
@@ -34,6 +40,14 @@ def command(
     """Train a network by a recipe; leaves checkpoints, metrics and curves in the run folder."""
     require("torch", "train")
     require("lightning_fabric", "train")
+    if ablation is not None:
+        from edgefas.cli.ablation import run_ablation
+
+        told = [recipe, *(changes or ())] if recipe else []
+        run_ablation(ablation, told, seeds, out, cache, workers, json)
+        return
+    if recipe is None:
+        raise UsageError("what shall be trained? give a RECIPE, or --ablation NAME")
     from edgefas.training.loop import train
     from edgefas.training.recipe import load_recipe
     from edgefas.training.run_folder import CHECKPOINT
@@ -77,7 +91,11 @@ def _dry_run(recipe: Recipe, json: bool) -> None:
 
 def data_of(recipe: Recipe) -> str:
     """What a figure of the run was measured on."""
-    return "simulated data" if recipe.data.kind == "simulated" else f"{recipe.data.dataset}, split dev"
+    if recipe.data.kind == "simulated":
+        return "simulated data"
+    from edgefas.training.encoded import title_of
+
+    return f"split dev of {title_of(recipe.data)}"
 
 
 def training_progress() -> Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefas.contracts import InputSpec
-from edgefas.data import Kind, SampleTable, Split, open_dataset, require_sound
+from edgefas.data import DATASETS, Kind, SampleTable, Split, open_dataset, require_sound
 from edgefas.data.inputs import encoder
 from edgefas.data.lists import PICTURES
+from edgefas.data.synth import NOTE
 from edgefas.errors import UsageError
 from edgefas.training.recipe import DatasetData
 
@@ -62,10 +64,20 @@ def dataset_splits(data: DatasetData, spec: InputSpec) -> dict[str, EncodedSampl
     if not data.root:
         raise UsageError(f"where is {data.dataset}? say it on the command line: data.root=FOLDER")
     table = open_dataset(data.dataset, Path(data.root), data.protocol)
-    require_sound(table, {_kind(word) for word in data.allow})
+    require_sound(table, allowed(data))
     encoder(table, spec, data.moments)  # refuses a network of other modalities before anything is read
     splits = {"train": Split.TRAIN, "validation": Split.DEV}
     return {name: EncodedSamples(table, split, _moments(table, data)) for name, split in splits.items()}
+
+
+def title_of(data: DatasetData) -> str:
+    """What figures on it are figures of; of a simulated set it is said."""
+    name = f"{data.dataset} {data.protocol or DATASETS[data.dataset].protocols[0]}"
+    try:
+        layout = json.loads((Path(data.root) / NOTE).read_bytes())["layout"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return name
+    return f"simulated set {layout}, read as {name}: no person was photographed"
 
 
 def _moments(table: SampleTable, data: DatasetData) -> int:
@@ -74,8 +86,13 @@ def _moments(table: SampleTable, data: DatasetData) -> int:
     return 1 if path.suffix.lower() in PICTURES else data.moments
 
 
-def _kind(word: str) -> Kind:
+def allowed(data: DatasetData) -> set[Kind]:
+    """The kinds of leaks that a recipe lets pass.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
     try:
-        return Kind(word)
-    except ValueError:
-        raise UsageError(f"allow: {word!r}; expected of {', '.join(kind.value for kind in Kind)}") from None
+        return {Kind(word) for word in data.allow}
+    except ValueError as error:
+        raise UsageError(f"allow: {error}; expected of {', '.join(kind.value for kind in Kind)}") from None

@@ -126,5 +126,10 @@ def _versions() -> dict[str, Any]:
         "versions": {name: version(name) for name in ("edgefas", "torch", "lightning-fabric", "numpy")},
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "accelerator": accelerator(),
     }
+
+
+def accelerator() -> str:
+    """What trains, in words."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
