@@ -40,6 +40,7 @@ def command(
     """Train a network by a recipe; leaves checkpoints, metrics and curves in the run folder."""
     require("torch", "train")
     require("lightning_fabric", "train")
+    require("tensorboardX", "train")
     if ablation is not None:
         from edgefas.cli.ablation import run_ablation
 

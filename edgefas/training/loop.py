@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def train(
         TrainingStopped: SIGTERM came; the step under way is saved.
         NotFinite: the loss is no number; the batch is saved.
     """
-    fabric = Fabric(accelerator="auto", devices="auto", precision=recipe.precision, loggers=_loggers(out))
+    fabric = Fabric(accelerator="auto", devices="auto", precision=recipe.precision)
     fabric.launch()
     torch.manual_seed(recipe.seed)
     model, spec = make_network(recipe)
@@ -89,7 +90,7 @@ def train(
     wrapped, optimiser = fabric.setup(trained, optimiser)
     run = _Run(fabric, recipe, spec, out, trained, wrapped, optimiser)
     best = best_so_far(out)
-    with stop_on_sigterm() as stop:
+    with stop_on_sigterm() as stop, _tensorboard(out) as board:
         while place.epoch < recipe.epochs:
             sampler.begin(place.epoch, place.step)
             terms = _train_epoch(run, loader, place, stop, report)
@@ -102,7 +103,8 @@ def train(
                     save_checkpoint(out / name, recipe.model, recipe.model_options, model.state_dict(), spec)
                 add_metrics(out, _as_row(result))
                 save_resume(out, place, trained, optimiser)
-                fabric.log_dict({"loss": result.loss, "eer": result.eer}, result.epoch)
+                board.log_metrics(_curves_of(result), result.epoch)
+                board.save()
                 with suppress(MissingExtra):
                     write_atomically(out / CURVES, draw_curves(read_metrics(out)).encode())
             report("epoch", place.epoch, recipe.epochs, f"loss {result.loss:.4f}, EER {result.eer:.2%}")
@@ -211,11 +213,20 @@ def _validate(
     return EpochResult(epoch, loss, terms, balanced_cross_entropy(scores, species), eer, threshold, rates)
 
 
-def _loggers(out: Path) -> list[Any]:
-    """TensorBoard's, where one of its writers is installed."""
-    with suppress(ModuleNotFoundError):
-        return [TensorBoardLogger(root_dir=out, name="", version="")]
-    return []
+@contextmanager
+def _tensorboard(out: Path) -> Iterator[TensorBoardLogger]:
+    """Whole when the block ends, whatever ends it."""
+    board = TensorBoardLogger(root_dir=out, name="", version="")
+    try:
+        yield board
+    finally:
+        board.finalize("")
+
+
+def _curves_of(result: EpochResult) -> dict[str, float]:
+    """What TensorBoard draws."""
+    terms = {f"terms/{name}": term for name, term in result.terms.items()}
+    return {"loss": result.loss, "validation_loss": result.validation_loss, "eer": result.eer, **terms}
 
 
 def _as_row(result: EpochResult) -> dict[str, Any]:

@@ -7,7 +7,7 @@
     last.safetensors     the last epoch
     resume.safetensors   model, optimiser, random numbers and place; no pickle
     curves.svg           loss and error over epochs, where matplotlib is installed
-    events.*             the same for TensorBoard, where tensorboardX is installed
+    events.*             the same for TensorBoard
 
 Every file is written whole or not at all, so a kill at any moment leaves the state of the last save.
 """

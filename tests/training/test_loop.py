@@ -118,6 +118,14 @@ def test_a_network_adds_terms_to_the_loss_and_leaves_them_out_of_the_checkpoint(
     assert (tmp_path / "broken" / METRICS).read_text() == (tmp_path / "whole" / METRICS).read_text()
 
 
+def test_tensorboard_has_the_curves(recipe: Recipe, tmp_path: Path) -> None:
+    train(recipe, tmp_path / "run", tmp_path, report=quiet)
+    (events,) = (tmp_path / "run").glob("events.*")
+    data = events.read_bytes()  # records of protocol buffers, tags as they are
+    for tag in ("loss", "validation_loss", "eer", "terms/bce"):
+        assert data.count(b"\n%c%s\x15" % (len(tag), tag.encode())) == recipe.epochs, tag
+
+
 def test_a_plain_network_has_the_cross_entropy_alone(recipe: Recipe, tmp_path: Path) -> None:
     result = train(recipe.model_copy(update={"epochs": 1}), tmp_path / "run", tmp_path, report=quiet)
     assert result.terms == {"bce": result.loss}
