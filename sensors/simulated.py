@@ -224,23 +224,23 @@ class SimulatedSource(CameraSource):
 
     def _push(self) -> None:
         """Parent's thread: what the child says is due goes into the software camera."""
-        self._link.send(_GO)
-        while True:
-            try:
-                due = self._link.recv()
-            except (EOFError, OSError):  # the child has ended, or we are closing
-                return
-            frame, exposures = self._clip[due.index], self._exposures[due.index]
-            lit = due.lit and self._camera.emitter_enabled
-            self._camera.push(
-                due.number,
-                due.device_ns,
-                depth=frame["depth"],
-                ir=frame["ir_lit"] if lit else frame["ir_unlit"],
-                color=frame["color"],
-                lit=lit,
-                exposure=exposures.lit if lit else exposures.unlit,
-            )
+        with contextlib.suppress(EOFError, OSError):  # the child has ended, or we are closing
+            self._link.send(_GO)
+            while True:
+                self._push_one(self._link.recv())
+
+    def _push_one(self, due: _Due) -> None:
+        frame, exposures = self._clip[due.index], self._exposures[due.index]
+        lit = due.lit and self._camera.emitter_enabled
+        self._camera.push(
+            due.number,
+            due.device_ns,
+            depth=frame["depth"],
+            ir=frame["ir_lit"] if lit else frame["ir_unlit"],
+            color=frame["color"],
+            lit=lit,
+            exposure=exposures.lit if lit else exposures.unlit,
+        )
 
     def _stop_pushing(self) -> None:
         self._end_child()

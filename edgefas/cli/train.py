@@ -68,6 +68,7 @@ def command(
         f"{checkpoint}: last epoch {result.epoch + 1}, loss {result.loss:.4f}, validation EER {result.eer:.2%} "
         f"on {data_of(parsed)}\nnext: edgefas export {checkpoint} -o {folder / 'model.onnx'}",
         highlight=False,
+        soft_wrap=True,
     )
 
 

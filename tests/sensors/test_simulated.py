@@ -100,6 +100,18 @@ def test_close_twice_leaves_no_process_and_no_memory():
     assert set(Path("/dev/shm").iterdir()) <= before
 
 
+def test_closed_before_its_first_frame_is_due(monkeypatch):
+    """A thread that dies of the broken pipe fails the test."""
+    push = SimulatedSource._push
+
+    def late(self: SimulatedSource) -> None:
+        self._child.join()
+        push(self)
+
+    monkeypatch.setattr(SimulatedSource, "_push", late)
+    SimulatedSource("noise", render=render_moment, frames=2).close()
+
+
 _PARENT = """
 import sys, time
 from edgefas.sensors.simulated import SimulatedSource
