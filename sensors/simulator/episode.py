@@ -12,6 +12,8 @@ import numpy as np
 
 from edgefas.errors import UsageError
 
+MAX_SEED = 10**9
+
 SkinGroup = Literal["I", "II", "III", "IV", "V", "VI"]
 SKIN_GROUPS: tuple[SkinGroup, ...] = get_args(SkinGroup)
 
@@ -91,7 +93,7 @@ def sample_episode(presentation: Presentation, subject: int, site: int, seed: in
         presentation: what is shown.
         subject: >= 0, the identity shown.
         site: 0 to 99; even ones are offices, odd ones homes.
-        seed: >= 0, draws distance, light, pose and everything smaller.
+        seed: 0 to `MAX_SEED`, draws distance, light, pose and everything smaller.
         overrides: fields of `Episode` to fix, e.g. `distance_mm=600`.
 
     Raises:
@@ -196,7 +198,7 @@ _OPTIONS: dict[str, Callable[[str, str], Any]] = {
     "species": _choice(*(p.value for p in Presentation)),
     "subject": _integer(0, 10**6),
     "site": _integer(0, 99),
-    "seed": _integer(0, 10**9),
+    "seed": _integer(0, MAX_SEED),
     "camera": _choice(*get_args(CameraVariant)),
     "distance_mm": _number(250, 1500),
     "illuminance_lx": _number(0, 100_000),

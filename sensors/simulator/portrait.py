@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgefas.sensors.frame import Intrinsics
-from edgefas.sensors.simulator.episode import Episode, Presentation, sample_episode
+from edgefas.sensors.simulator.episode import MAX_SEED, Episode, Presentation, sample_episode
 from edgefas.sensors.simulator.identity import identity
 from edgefas.sensors.simulator.light import key_direction
 from edgefas.sensors.simulator.motion import Pose
@@ -27,7 +27,7 @@ def portrait(subject: int, seed: int, width_px: int, height_px: int, width_mm: f
         Presentation.BONA_FIDE,
         subject,
         seed % 2,
-        seed + 500_000,
+        (seed + 500_000) % (MAX_SEED + 1),
         distance_mm=1100,
         yaw_deg=0,
         pitch_deg=0,

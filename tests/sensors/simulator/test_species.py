@@ -8,6 +8,7 @@ import pytest
 from edgefas.contracts import FaceBox
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.simulator import Presentation, render, sample_episode, true_face
+from edgefas.sensors.simulator.episode import MAX_SEED
 from tests.sensors.simulator.pictures import ellipse, mean_in, relief_rms_mm, shown
 
 EYES_MM = (-32.0, 32.0)
@@ -34,6 +35,13 @@ def curvature(frame: Frame, face: FaceBox) -> tuple[float, float]:
     terms = np.stack([x**2, y**2, x, y, np.ones_like(x)], 1)
     across, down = np.linalg.lstsq(terms, z, rcond=None)[0][:2]
     return float(across), float(down)
+
+
+@pytest.mark.parametrize("kind", list(Presentation))
+def test_every_species_can_be_drawn_with_the_highest_seed(kind: Presentation) -> None:
+    """A print's photograph has a seed of its own."""
+    frame = render(sample_episode(kind, 1, 0, MAX_SEED), 0)
+    assert frame.depth.any()
 
 
 def test_a_bent_print_curves_about_one_axis() -> None:
