@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,12 +16,12 @@ from edgefas.contracts import Contract, DepthInput, InputSpec, IRInput, MetricCr
 from edgefas.errors import EdgefasError, UsageError
 
 
-class ModelConfig(Contract):
+class ModelConfig(Contract, ABC):
     """Everything that decides a network's shape; it travels in the checkpoint."""
 
+    @abstractmethod
     def input_spec(self) -> InputSpec:
         """The preprocessing a network of this shape is trained with unless told otherwise."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

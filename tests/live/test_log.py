@@ -6,8 +6,6 @@ import errno
 import json
 import os
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +15,7 @@ from edgefas.contracts import Verdict
 from edgefas.live.sinks import jsonl
 from edgefas.live.sinks.jsonl import JsonlLog, LogError
 from tests.live.lines import line
-
-PATIENCE_S = 60.0
-
-
-def wait_for(holds: Callable[[], Any]) -> Any:
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        if found := holds():
-            return found
-        time.sleep(0.01)
-    raise AssertionError("not in time")
+from tests.live.waiting import PATIENCE_S, wait_for
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

@@ -15,7 +15,8 @@ from edgefas.live.view.web import app, server
 from edgefas.live.view.web.server import WebView
 from edgefas.sensors.frame import Frame
 from tests.live.lines import line
-from tests.live.web_server import PATIENCE_S, Events, Pipeline, address, get, raw, serving, wait_for
+from tests.live.waiting import PATIENCE_S, wait_for
+from tests.live.web_server import Events, Pipeline, address, get, raw, serving
 
 
 def _requests(rng: random.Random) -> list[bytes]:

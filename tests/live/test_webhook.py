@@ -20,21 +20,7 @@ from edgefas.errors import EdgefasError, UsageError
 from edgefas.live.sinks import webhook
 from edgefas.live.sinks.webhook import Webhook, checked_url, read_secret
 from tests.live.lines import line
-
-PATIENCE_S = 60.0
-
-
-def wait_for(holds: Callable[[], Any]) -> Any:
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        if found := holds():
-            return found
-        time.sleep(0.01)
-    raise AssertionError("not in time")
-
-
-def rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in path.read_text().splitlines()]
+from tests.live.waiting import PATIENCE_S, wait_for
 
 
 class Server:

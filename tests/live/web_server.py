@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,23 +20,14 @@ from edgefas.live.view.web.server import WebView
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.source import SourceStats
 from tests.live.test_loop import Constant, Script
+from tests.live.waiting import PATIENCE_S, wait_for
 from tests.scenes import face, noise_frame
 
 ABOUT = About("small", "simulated:seed=1", "unsigned", -0.5, "only a test", True, "1.2.3")
-PATIENCE_S = 60.0
 
 
 def stats() -> SourceStats:
     return SourceStats(delivered=7, dropped=3, restarts=1)
-
-
-def wait_for(holds: Callable[[], Any]) -> Any:
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        if found := holds():
-            return found
-        time.sleep(0.01)
-    raise AssertionError("not in time")
 
 
 @contextlib.contextmanager

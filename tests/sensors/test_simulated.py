@@ -101,15 +101,16 @@ def test_close_twice_leaves_no_process_and_no_memory():
 
 
 def test_closed_before_its_first_frame_is_due(monkeypatch):
-    """A thread that dies of the broken pipe fails the test."""
-    push = SimulatedSource._push
+    push, ended = SimulatedSource._push, []
 
     def late(self: SimulatedSource) -> None:
         self._child.join()
         push(self)
+        ended.append("well")
 
     monkeypatch.setattr(SimulatedSource, "_push", late)
     SimulatedSource("noise", render=render_moment, frames=2).close()
+    assert ended == ["well"]
 
 
 _PARENT = """
