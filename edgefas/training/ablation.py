@@ -131,7 +131,7 @@ def run_row(recipe: Recipe, figures: Sequence[str], out: Path, cache: Path, work
     Raises:
         UsageError: `out` holds the run of another recipe. Further errors are those of `train` and `judge`.
     """
-    if (out / RECIPE).is_file() and (out / RECIPE).read_text() != recipe.to_json(indent=1):
+    if (out / RESUME).is_file() and (out / RECIPE).read_text() != recipe.to_json(indent=1):
         raise UsageError(f"{out} holds a run of another recipe; choose another --out, or remove it")
     if (out / RESULT).is_file():
         return Result.from_json((out / RESULT).read_bytes())

@@ -56,7 +56,7 @@ def open_run(out: Path, recipe: Recipe, model: nn.Module, optimiser: torch.optim
     """
     text = recipe.to_json(indent=1)
     if not resume:
-        if (out / RECIPE).exists():
+        if (out / RESUME).exists():  # what ended before its first save, as for want of data, is no run yet
             raise UsageError(f"{out} holds a run already; add --resume to go on, or choose another --out")
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(out / RUN, json.dumps(_versions(), indent=1).encode() + b"\n")

@@ -200,6 +200,15 @@ def test_wrong_arguments(arguments: list[str], words: str, tmp_path: Path, run: 
     assert words in told
 
 
+def test_a_forgotten_folder_is_told_and_then_given(captures: Path, tmp_path: Path, run: Run) -> None:
+    words = ("train", "--ablation", written(tmp_path), "--out", tmp_path / "out", "--workers", 0, "epochs=1")
+    code, _, told = run(*words)
+    assert code == 2
+    assert "data.root=FOLDER" in told
+    code, _, told = run(*words, f"data.root={captures}")
+    assert code == 0, told
+
+
 def test_the_last_row_is_looked_at_before_the_first_is_trained(captures: Path, tmp_path: Path, run: Run) -> None:
     rows = [TABLE["rows"][0], {"cells": ["large"], "changes": {"model_options.patch_px": 64}}]
     code, _, told = run(
