@@ -1,11 +1,11 @@
-"""What training costs: pictures a second and peak memory of each system, what the loop adds to a plain one, whether
-batches are waited for, and deformable convolution against gathering.
+"""What training costs: pictures a second and peak memory of each system, what the loop adds to one written by hand,
+whether batches are waited for, and deformable convolution against gathering.
 
     python -m edgefas.benchmarks.training_speed DATA [-o results.json]
 
-DATA is a folder that `edgefas data check --dataset folder` accepts (`edgefas data synth DATA --layout bench-v1`). The
-loop and a plain torch loop with the same network, batch size and optimiser take turns within one run, and what is
-judged is the ratio. Each system is measured in a process of its own.
+DATA is a folder that `edgefas data check --dataset folder` accepts (`edgefas data synth DATA --layout bench-v1`).
+`edgefas train`, the same written by hand in a dozen lines, and bare steps on a batch that is there already take turns
+within one run; what is judged is their ratio, turn by turn. Each system is measured in a process of its own.
 """
 
 from __future__ import annotations
@@ -22,22 +22,25 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import typer
 from torch import Tensor
 
 from edgefas.benchmarks.environment import environment, finish
 from edgefas.benchmarks.memory import high_water_mb
+from edgefas.contracts import InputSpec
 from edgefas.ops import deform_conv2d
+from edgefas.training.augment import Batch, augment
 from edgefas.training.loop import make_network, train
 from edgefas.training.objective import objective
 from edgefas.training.optimise import make_optimiser
 from edgefas.training.recipe import Recipe, load_recipe
-from edgefas.training.samples import batches_of, splits_of
+from edgefas.training.samples import batches_of, sound, splits_of
 
 SYSTEMS = ("dah-fas-lite-sim", "mm-fas-sim", "uadapter-fas-sim", "eca-fas-sim")
-BATCH, BLOCK, BLOCKS = 16, 3, 6
-WARM_UP = 2
+BATCH, BLOCK, BLOCKS = 16, 3, 12
+WARM_UP, READERS = 2, 2
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,15 @@ class Speed:
     system: str
     forward: float
     forward_backward: float
-    """With the optimiser's step, in a plain torch loop."""
+    """With the optimiser's step, on a batch that is there already."""
+    by_hand: float
+    """A plain torch loop with the same readers and augmentation."""
     loop: float
-    """The same through `edgefas train`: reading, augmentation, checks, clipping, progress."""
+    """`edgefas train`: checks of every loss, clipping, sums, progress, a stop at any step."""
     loop_overhead_percent: float
+    """Of `loop` against `by_hand`."""
+    augmentation_percent: float
+    """Of a bare step, alone."""
     loading: float
     """Reading, decoding and preprocessing alone, by two processes."""
     forward_peak_mb: float
@@ -64,16 +72,19 @@ def measure(name: str, data: Path) -> Speed:
     recipe = load_recipe(name, [kind, f"batch_size={BATCH}", "epochs=1"])
     plain = _PlainLoop(recipe)
     forward, forward_mb = plain.forward_s(), _peak_mb()
-    plain.step()
+    plain.bare_step()
     step_mb = _peak_mb()
-    loop_s, plain_s = _in_turns(recipe, plain)
+    turns = _in_turns(recipe, plain)
+    bare, by_hand, loop = np.median(turns, 0)
     return Speed(
         system=name,
         forward=BATCH / forward,
-        forward_backward=BATCH / plain_s,
-        loop=BATCH / loop_s,
-        loop_overhead_percent=100 * (loop_s / plain_s - 1),
-        loading=_loading(recipe),
+        forward_backward=BATCH / bare,
+        by_hand=BATCH / by_hand,
+        loop=BATCH / loop,
+        loop_overhead_percent=100 * float(np.median(turns[:, 2] / turns[:, 1]) - 1),
+        augmentation_percent=100 * plain.augmentation_s() / bare,
+        loading=_loading(recipe, plain.spec),
         forward_peak_mb=forward_mb,
         forward_backward_peak_mb=step_mb,
     )
@@ -85,24 +96,38 @@ def _peak_mb() -> float:
 
 
 class _PlainLoop:
-    """The least that trains: a batch that is there already, loss, gradients, step."""
+    """The least that trains: batch, loss, gradients, step."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.model, spec = make_network(recipe)
+        self.recipe = recipe
+        self.model, self.spec = make_network(recipe)
         self.trained = objective(self.model, recipe.label_smoothing)
         self.optimiser = make_optimiser(recipe, self.trained.parameters())
-        self.inputs = {m.value: torch.randn(BATCH, *spec.shape(m)) for m in spec.modalities}
+        self.generator = torch.Generator().manual_seed(0)
+        self.inputs = {m.value: torch.randn(BATCH, *self.spec.shape(m)) for m in self.spec.modalities}
         self.labels = (torch.arange(BATCH) % 2).float()
+        self.trained.train()
 
     def forward_s(self) -> float:
         self.model.eval()
         with torch.no_grad():
-            return _median_s(lambda: self.model(**self.inputs))
+            took_s = _median_s(lambda: self.model(**self.inputs))
+        self.model.train()
+        return took_s
 
-    def step(self) -> None:
-        self.trained.train()
+    def augmentation_s(self) -> float:
+        return _median_s(lambda: augment(self.inputs, self.spec, self.recipe.augmentation, self.generator))
+
+    def bare_step(self) -> None:
+        self._step(self.inputs, self.labels)
+
+    def step(self, batch: Batch) -> None:
+        labels = batch.pop("bona_fide")
+        self._step(augment(batch, self.spec, self.recipe.augmentation, self.generator), labels)
+
+    def _step(self, inputs: Batch, labels: Tensor) -> None:
         self.optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(self.trained(bona_fide=self.labels, **self.inputs).values())).sum().backward()
+        torch.stack(list(self.trained(bona_fide=labels, **inputs).values())).sum().backward()
         self.optimiser.step()
 
 
@@ -110,41 +135,48 @@ class _Enough(Exception):
     """Ends a training that has been timed."""
 
 
-def _in_turns(recipe: Recipe, plain: _PlainLoop) -> tuple[float, float]:
-    """Seconds a step of `edgefas train` and of a plain loop, medians over blocks that take turns."""
-    loop_s: list[float] = []
-    plain_s: list[float] = []
+def _in_turns(recipe: Recipe, plain: _PlainLoop) -> npt.NDArray[np.float64]:
+    """(BLOCKS, 3) seconds a step: bare, by hand, `edgefas train`."""
+    turns: list[tuple[float, float, float]] = []
+    batches = _batches(recipe, plain.spec)
     for _ in range(WARM_UP):
-        plain.step()
+        plain.bare_step()
+        plain.step(next(batches))
     begin = 0.0
 
     def report(what: str, done: int, total: int, note: str = "") -> None:
         nonlocal begin
-        if not what.startswith("epoch "):
+        if not what.startswith("epoch ") or done < WARM_UP or (done - WARM_UP) % BLOCK:
             return
-        if done >= WARM_UP and (done - WARM_UP) % BLOCK == 0:
-            if done > WARM_UP:
-                loop_s.append((time.perf_counter() - begin) / BLOCK)
-                start = time.perf_counter()
-                for _ in range(BLOCK):
-                    plain.step()
-                plain_s.append((time.perf_counter() - start) / BLOCK)
-            if len(loop_s) == BLOCKS:
-                raise _Enough
-            begin = time.perf_counter()
+        if done > WARM_UP:
+            loop_s = (time.perf_counter() - begin) / BLOCK
+            turns.append((_block_s(plain.bare_step), _block_s(lambda: plain.step(next(batches))), loop_s))
+        if len(turns) == BLOCKS:
+            raise _Enough
+        begin = time.perf_counter()
 
     with tempfile.TemporaryDirectory() as folder, suppress(_Enough):
-        train(recipe, Path(folder) / "run", Path(folder), workers=2, report=report)
-    return float(np.median(loop_s)), float(np.median(plain_s))
+        train(recipe, Path(folder) / "run", Path(folder), workers=READERS, report=report)
+    return np.array(turns)
 
 
-def _loading(recipe: Recipe) -> float:
-    """Pictures a second that two processes read, with nothing else to do."""
-    spec = make_network(recipe)[1]
+def _block_s(step: Callable[[], None]) -> float:
+    begin = time.perf_counter()
+    for _ in range(BLOCK):
+        step()
+    return (time.perf_counter() - begin) / BLOCK
+
+
+def _batches(recipe: Recipe, spec: InputSpec) -> Iterator[Batch]:
     samples = splits_of(recipe, spec, Path(), lambda *told: None)["train"]
-    sampler, loader = batches_of(samples, spec, recipe, 2, 1, 0)
+    sampler, loader = batches_of(samples, spec, recipe, READERS, 1, 0)
     sampler.begin(0)
-    batches: Iterator[object] = iter(loader)
+    return sound(iter(loader))
+
+
+def _loading(recipe: Recipe, spec: InputSpec) -> float:
+    """Pictures a second that the readers read, with nothing else to do."""
+    batches = _batches(recipe, spec)
     for _ in range(WARM_UP):
         next(batches)
     begin, count = time.perf_counter(), 40

@@ -22,7 +22,7 @@ def run_ablation(
 ) -> None:
     """Every row with every seed; the table is written after each run, so that what is done can be read."""
     from edgefas.cli.train import report_to, training_progress
-    from edgefas.training.ablation import load_ablation, recipe_of, run_row
+    from edgefas.training.ablation import load_ablation, recipe_of, require_data, run_row
     from edgefas.training.ablation_table import markdown
 
     ablation = load_ablation(name)
@@ -30,6 +30,8 @@ def run_ablation(
     recipes = [
         [recipe_of(ablation, row, seed, changes) for row in ablation.rows] for seed in range(1, seeds + 1)
     ]  # all of them first: a mistake in the last row should not cost the time of the others
+    for recipe in recipes[0]:
+        require_data(recipe)
     found: list[list[Result]] = [[] for _ in ablation.rows]
     facts = _facts(recipes[0][0])
     for seed, of_rows in enumerate(recipes, 1):

@@ -54,13 +54,17 @@ def explain(model: type[BaseModel], error: ValidationError) -> str:
 
 def explain_item(model: type[BaseModel], item: ErrorDetails) -> str:
     """`explain` for one of `error.errors()`."""
-    where = ".".join(str(part) for part in item["loc"]) or model.__name__
+    where = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         known = list(_fields_at(model, item["loc"][:-1]))
         close = get_close_matches(str(item["loc"][-1]), known, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(sorted(known))}"
         return f"{where}: unknown field; {hint}"
-    return f"{where}: {item['msg']} (got {item['input']!r:.80})"
+    given = f"(got {item['input']!r:.80})"
+    if item["type"] != "value_error":
+        return f"{where}: {item['msg']} {given}".removeprefix(": ")
+    told = str(item["ctx"]["error"])
+    return f"{where}: {told} {given}" if where else told  # a rule between fields names them; given are all of them
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

@@ -184,11 +184,11 @@ class Rows:
             ends.append(len(names))
 
     def table(self, dataset: str, protocol: str, root: Path) -> SampleTable:
-        """What was added; nothing can be added any more."""
+        """What was added; nothing can be added any more. A modality that no sample has is none of the table's."""
         if not len(self):
             raise DataError(f"{dataset} {protocol} in {root} names no samples; its lists are empty")
         folders = tuple(self.folders)
-        paths = {
+        columns = {
             name: PathColumn(folders, np.frombuffer(codes, np.int32), bytes(names), np.frombuffer(ends, np.int64))
             for name, (codes, names, ends) in self._paths.items()
         }
@@ -203,7 +203,7 @@ class Rows:
             files=tuple(self.files),
             file_codes=np.frombuffer(self._file, np.int16),
             lines=np.frombuffer(self._line, np.int32),
-            paths=paths,
+            paths={name: column for name, column in columns.items() if (column.codes != ABSENT).any()},
             lists=tuple(self.lists),
             notes=tuple(self.notes),
         )

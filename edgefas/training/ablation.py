@@ -125,6 +125,18 @@ def recipe_of(ablation: Ablation, row: Row, seed: int, changes: Sequence[str]) -
     return recipe
 
 
+def require_data(recipe: Recipe) -> None:
+    """Refuse data that are not there, or lack a modality of the network, before hours of other rows have gone by.
+
+    Raises:
+        UsageError, DataError, CheckFailed: as `dataset_splits`.
+    """
+    assert isinstance(recipe.data, DatasetData)  # `recipe_of` saw to it
+    with torch.device("meta"):
+        spec = create_model(recipe.model, **recipe.model_options).input_spec
+    dataset_splits(recipe.data, spec)
+
+
 def run_row(recipe: Recipe, figures: Sequence[str], out: Path, cache: Path, workers: int, report: Progress) -> Result:
     """Train and judge, or go on where it was stopped, or read what there is.
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from edgefas.contracts import InputSpec
-from edgefas.errors import MissingExtra, UsageError
+from edgefas.errors import EdgefasError, MissingExtra, UsageError
 from edgefas.evaluation.metrics import ErrorRates, equal_error_threshold, error_rates
 from edgefas.files import write_atomically
 from edgefas.models.pretrained import load_pretrained
@@ -41,7 +41,7 @@ from edgefas.training.run_folder import (
     read_metrics,
     save_resume,
 )
-from edgefas.training.samples import TrainingSamples, batches_of, score_samples, splits_of
+from edgefas.training.samples import TrainingSamples, batches_of, score_samples, sound, splits_of
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class _Run:
 
 
 def _train_epoch(
-    run: _Run, loader: DataLoader[Batch], place: Place, stop: StopFlag, report: Report
+    run: _Run, loader: DataLoader[Batch | EdgefasError], place: Place, stop: StopFlag, report: Report
 ) -> dict[str, float]:
     """Means of the loss's terms. `place` moves on with each step that was taken."""
     recipe, steps = run.recipe, len(loader)
@@ -154,7 +154,7 @@ def _train_epoch(
     run.wrapped.train()
     totals = place.totals = place.totals or {}
     run.optimiser.zero_grad(set_to_none=True)
-    for step, batch in enumerate(batches, place.step):
+    for step, batch in enumerate(sound(batches), place.step):
         for group in run.optimiser.param_groups:
             group["lr"] = learning_rate(recipe, place.epoch + (step - step % recipe.accumulate) / steps)
         whole = (step + 1) % recipe.accumulate == 0 or step + 1 == steps

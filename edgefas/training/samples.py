@@ -48,14 +48,23 @@ def splits_of(recipe: Recipe, spec: InputSpec, cache: Path, report: Report) -> M
 
 def batches_of(
     samples: TrainingSamples, spec: InputSpec, recipe: Recipe, workers: int, ranks: int, rank: int
-) -> tuple[EpochSampler, DataLoader[Batch]]:
-    """A loader of whole batches, and the sampler that says which; its epoch is to be set before each."""
+) -> tuple[EpochSampler, DataLoader[Batch | EdgefasError]]:
+    """A loader of whole batches, to be read through `sound`, and the sampler that says which; its epoch is to be set
+    before each."""
     inputs = _Inputs(samples, spec)
     sampler = EpochSampler(inputs.bona_fide, recipe, ranks, rank)
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[Batch | EdgefasError] = DataLoader(
         inputs, batch_sampler=sampler, collate_fn=_already_a_batch, **_readers(recipe.data, workers)
     )
     return sampler, loader
+
+
+def sound(batches: Iterator[Batch | EdgefasError]) -> Iterator[Batch]:
+    """What a loader gave; raises what kept a reader from reading."""
+    for batch in batches:
+        if isinstance(batch, EdgefasError):
+            raise batch
+        yield batch
 
 
 class EpochSampler(Sampler[list[int]]):
@@ -123,7 +132,7 @@ def score_samples(
     return scores
 
 
-class _Inputs(Dataset[Batch]):
+class _Inputs(Dataset[Batch | EdgefasError]):
     """Reads whole batches."""
 
     def __init__(self, samples: TrainingSamples, spec: InputSpec) -> None:
@@ -133,7 +142,13 @@ class _Inputs(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.bona_fide)
 
-    def __getitems__(self, indices: list[int]) -> Batch:
+    def __getitems__(self, indices: list[int]) -> Batch | EdgefasError:
+        try:
+            return self._batch(indices)
+        except EdgefasError as error:  # raised here, torch would wrap it in this process's traceback: see `sound`
+            return error
+
+    def _batch(self, indices: list[int]) -> Batch:
         found = self._samples.read(indices, self._spec)
         if not found:
             raise EdgefasError(

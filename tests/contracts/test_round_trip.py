@@ -128,6 +128,15 @@ def test_every_offending_field_is_named() -> None:
         FaceBox.from_dict({**SMALLEST[FaceBox], "x_px": "left", "width_px": -1, "median_z_mm": None})
 
 
+def test_a_rule_between_fields_is_told_once_and_in_its_own_words() -> None:
+    with pytest.raises(ContractError) as caught:
+        SprtRule.from_dict({"max_frame_evidence": 4.7, "max_apcer": 0.01})
+    assert str(caught.value).startswith("SprtRule: max_frame_evidence 4.7 must be below ")
+    assert "(got" not in str(caught.value)
+    with pytest.raises(ContractError, match=r"^Policy: gates: min_distance_mm 900\.0 must be .* \(got "):
+        Policy.from_dict({"gates": {"min_distance_mm": 900, "max_distance_mm": 600}})
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", b"\xff\xfe"])
 def test_not_a_json_object_is_refused(text: str | bytes) -> None:
     with pytest.raises(ContractError, match=r"^Policy: "):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.data import trees
+from tests.data import rgb_trees, trees
 
 Edit = Callable[[Path], None]
 
@@ -17,10 +17,10 @@ PLANT: dict[tuple[str, str], Callable[[Path], Any]] = {
     ("cefa", "4@1"): trees.cefa_challenge,
     ("wmca", "grandtest"): lambda root: trees.wmca(root, frames=False),
     ("hq-wmca", "grand_test"): trees.hq_wmca,
-    ("celeba-spoof", "intra_test"): trees.celeba_spoof,
-    ("msu-mfsd", "official"): trees.msu_mfsd,
-    ("casia-fasd", "official"): trees.casia_fasd,
-    ("oulu-npu", "1"): trees.oulu_npu,
+    ("celeba-spoof", "intra_test"): rgb_trees.celeba_spoof,
+    ("msu-mfsd", "official"): rgb_trees.msu_mfsd,
+    ("casia-fasd", "official"): rgb_trees.casia_fasd,
+    ("oulu-npu", "1"): rgb_trees.oulu_npu,
     ("folder", "captures"): trees.captures,
 }
 FLIPPED = {"0": "1", "1": "0"}

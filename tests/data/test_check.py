@@ -12,7 +12,7 @@ import pytest
 from edgefas.data import Kind, check_files, check_lists, open_dataset, require_sound
 from edgefas.errors import CheckFailed
 from tests.conftest import Run
-from tests.data import trees
+from tests.data import rgb_trees, trees
 from tests.data.faults import PLANT, Edit, append, edit, overwrite, remove, surf_line
 
 
@@ -95,7 +95,7 @@ def test_a_fault_is_found_and_named(
 
 
 def test_json_has_the_counts(tmp_path: Path, run: Run) -> None:
-    expected = trees.oulu_npu(tmp_path)
+    expected = rgb_trees.oulu_npu(tmp_path)
     code, out, err = run("data", "check", tmp_path, "--dataset", "oulu-npu", "--json")
     report = json.loads(out)
     assert (code, err) == (0, "")

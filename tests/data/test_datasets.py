@@ -13,7 +13,7 @@ from edgefas.data import DATASETS, Sample, SampleTable, Split, check_files, chec
 from edgefas.data.sample import BONA_FIDE, DataError
 from edgefas.data.siblings import _sibling
 from edgefas.errors import UsageError
-from tests.data import trees
+from tests.data import rgb_trees, trees
 
 CASES: list[tuple[str, str, Callable[[Path], trees.Counts]]] = [
     ("casia-surf", "challenge", trees.casia_surf_challenge),
@@ -22,11 +22,11 @@ CASES: list[tuple[str, str, Callable[[Path], trees.Counts]]] = [
     ("cefa", "4@1", trees.cefa_challenge),
     ("cefa", "4.1", trees.cefa_paper),
     ("hq-wmca", "grand_test", trees.hq_wmca),
-    ("celeba-spoof", "intra_test", trees.celeba_spoof),
-    ("msu-mfsd", "official", trees.msu_mfsd),
-    ("casia-fasd", "official", trees.casia_fasd),
-    ("oulu-npu", "1", trees.oulu_npu),
-    ("oulu-npu", "3.4", lambda root: trees.oulu_npu(root, "3.4")),
+    ("celeba-spoof", "intra_test", rgb_trees.celeba_spoof),
+    ("msu-mfsd", "official", rgb_trees.msu_mfsd),
+    ("casia-fasd", "official", rgb_trees.casia_fasd),
+    ("oulu-npu", "1", rgb_trees.oulu_npu),
+    ("oulu-npu", "3.4", lambda root: rgb_trees.oulu_npu(root, "3.4")),
     ("folder", "captures", trees.captures),
 ]
 

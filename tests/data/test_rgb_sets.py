@@ -11,11 +11,11 @@ from edgefas.contracts import Label
 from edgefas.data import Split, check_files, check_lists, load, load_frames, open_dataset
 from edgefas.data.celeba_spoof import face_box_px
 from edgefas.data.sample import DataError
-from tests.data import trees
+from tests.data import rgb_trees, trees
 
 
 def test_celeba_spoof_split_is_the_labels_word(tmp_path: Path) -> None:
-    trees.celeba_spoof(tmp_path)
+    rgb_trees.celeba_spoof(tmp_path)
     table = open_dataset("celeba-spoof", tmp_path)
     sample = next(s for s in table if s.id == "Data/train/900/spoof/000004.jpg")
     assert (sample.split, sample.subject, sample.session) == (Split.TEST, "900", "light_3_place_2")
@@ -46,7 +46,7 @@ def test_celeba_spoof_box_that_is_none(tmp_path: Path, text: bytes) -> None:
 
 
 def test_msu_mfsd_turns_what_stands_on_its_head(tmp_path: Path) -> None:
-    trees.msu_mfsd(tmp_path)
+    rgb_trees.msu_mfsd(tmp_path)
     found = {s.id.rpartition("/")[2]: s for s in open_dataset("msu-mfsd", tmp_path)}
     upside_down = {name for name, sample in found.items() if sample.upside_down}
     assert upside_down == {f"real_client{n:03}_android_SD_scene01.mp4" for n in (3, 5, 6, 7)}
@@ -56,7 +56,7 @@ def test_msu_mfsd_turns_what_stands_on_its_head(tmp_path: Path) -> None:
 
 
 def test_msu_mfsd_takes_either_extension(tmp_path: Path) -> None:
-    trees.msu_mfsd(tmp_path)
+    rgb_trees.msu_mfsd(tmp_path)
     name = "scene01/real/real_client002_laptop_SD_scene01"
     (tmp_path / f"{name}.mov").rename(tmp_path / f"{name}.mp4")
     table = open_dataset("msu-mfsd", tmp_path)
@@ -75,7 +75,7 @@ def test_casia_fasd_subjects_of_the_test_are_others(tmp_path: Path) -> None:
 
 
 def test_oulu_labels_by_sign_and_species_by_name(tmp_path: Path) -> None:
-    trees.oulu_npu(tmp_path)
+    rgb_trees.oulu_npu(tmp_path)
     path = tmp_path / "Protocols/Protocol_1/Train.txt"
     trees.put_lines(path, ["+1,1_1_01_1", "-1,1_1_01_4", "-2,2_3_01_2"])  # copies disagree about -1 and -2
     found = [s for s in open_dataset("oulu-npu", tmp_path, "1") if s.split is Split.TRAIN]
@@ -84,7 +84,7 @@ def test_oulu_labels_by_sign_and_species_by_name(tmp_path: Path) -> None:
 
 
 def test_videos_give_frames_at_equal_distances(tmp_path: Path) -> None:
-    trees.oulu_npu(tmp_path)
+    rgb_trees.oulu_npu(tmp_path)
     sample = open_dataset("oulu-npu", tmp_path, "1")[0]
     greys = [round(np.median(moment["rgb"][:20]) / 10) for moment in load_frames(sample, 4)]
     assert greys == [2, 7, 12, 17]

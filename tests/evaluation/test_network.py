@@ -20,7 +20,7 @@ from edgefas.data.inputs import encoder
 from edgefas.evaluation.run import BATCH, Shard
 from edgefas.models import create_model, save_checkpoint
 from tests.conftest import Run
-from tests.data import trees
+from tests.data import rgb_trees, trees
 from tests.live.browser import MISSING, Browser, find_browser
 
 SIZE = {"height_px": 32, "width_px": 32}
@@ -100,9 +100,9 @@ LAYOUTS = [
     ("cefa", "4@1", trees.cefa_challenge),
     ("wmca", None, trees.wmca),
     ("hq-wmca", None, trees.hq_wmca),
-    ("celeba-spoof", None, trees.celeba_spoof),
-    ("msu-mfsd", None, trees.msu_mfsd),
-    ("oulu-npu", None, trees.oulu_npu),
+    ("celeba-spoof", None, rgb_trees.celeba_spoof),
+    ("msu-mfsd", None, rgb_trees.msu_mfsd),
+    ("oulu-npu", None, rgb_trees.oulu_npu),
     ("folder", None, trees.captures),
 ]
 
@@ -138,7 +138,7 @@ def test_every_layout_is_judged(
 
 def test_shards_make_the_whole(color_network: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "largest_face", lambda rgb: (2.0, 1.0, 4.0, 4.0))
-    trees.msu_mfsd(tmp_path / "data")
+    rgb_trees.msu_mfsd(tmp_path / "data")
     words = ("evaluate", color_network, "--data", tmp_path / "data", "--dataset", "msu-mfsd", "--moments", 3)
     words += ("--threshold", "fixed=0")
     code, _, err = run(*words, "--out", tmp_path / "whole", "--workers", 1)
@@ -212,7 +212,7 @@ def test_wrong_arguments(words: list[str], code: int, message: str, color_networ
 
 
 def test_a_network_of_other_modalities_is_refused(tmp_path: Path, run: Run) -> None:
-    trees.celeba_spoof(tmp_path / "data")
+    rgb_trees.celeba_spoof(tmp_path / "data")
     network = checkpoint(tmp_path / "ir.safetensors", "ir")
     code, _, err = run("evaluate", network, "--data", tmp_path / "data", "--dataset", "celeba-spoof")
     assert code == 2

@@ -209,14 +209,33 @@ def test_a_forgotten_folder_is_told_and_then_given(captures: Path, tmp_path: Pat
     assert code == 0, told
 
 
-def test_the_last_row_is_looked_at_before_the_first_is_trained(captures: Path, tmp_path: Path, run: Run) -> None:
-    rows = [TABLE["rows"][0], {"cells": ["large"], "changes": {"model_options.patch_px": 64}}]
-    code, _, told = run(
-        "train", "--ablation", written(tmp_path, rows=rows), f"data.root={captures}", "--out", tmp_path / "out"
-    )
-    assert code == 1
-    assert "patch_px 64 is larger than size_px 32" in told
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"model_options.patch_px": 64}, 1, "patch_px 64 is larger than size_px 32"),
+        ({"model_options.modality": "rgb"}, 2, "folder has no rgb"),
+        ({"data.root": "nowhere"}, 1, "nowhere"),
+    ],
+)
+def test_the_last_row_is_looked_at_before_the_first_is_trained(
+    change: dict[str, Any], code: int, words: str, captures: Path, tmp_path: Path, run: Run
+) -> None:
+    rows = [TABLE["rows"][0], {"cells": ["wrong"], "changes": change}]
+    table = written(tmp_path, rows=rows, changes={"data.root": str(captures)})
+    found, _, told = run("train", "--ablation", table, "--out", tmp_path / "out")
+    assert (found, words in " ".join(told.split())) == (code, True)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_picture_is_named_by_whoever_reads_it(workers: int, captures: Path, tmp_path: Path, run: Run) -> None:
+    (captures / "train7.png").write_bytes(b"no picture")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    words = ("train", tmp_path / "recipe.yaml", f"data.root={captures}", "--out", tmp_path / "out")
+    code, _, told = run(*words, "--workers", workers)
+    assert code == 1
+    assert "train7.png" in told
+    assert "worker" not in told
 
 
 def test_simulated_splits_have_no_table(tmp_path: Path) -> None:
