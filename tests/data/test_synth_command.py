@@ -84,7 +84,10 @@ def test_a_command_says_what_it_made(tmp_path: Path, run: Run, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_ctrl_c_ends_all_workers_and_leaves_nothing(tmp_path: Path) -> None:
-    code = "import sys; from edgefas.cli.main import run; sys.exit(run(sys.argv[1:]))"
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's `&` ignores it
+        "from edgefas.cli.main import run; sys.exit(run(sys.argv[1:]))"
+    )
     words = ["data", "synth", str(tmp_path / "t"), "--layout", "casia-surf", "--workers", "2"]
     process = subprocess.Popen([sys.executable, "-c", code, *words], start_new_session=True, stderr=subprocess.PIPE)
     try:
