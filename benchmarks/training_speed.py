@@ -39,8 +39,11 @@ from edgefas.training.recipe import Recipe, load_recipe
 from edgefas.training.samples import batches_of, sound, splits_of
 
 SYSTEMS = ("dah-fas-lite-sim", "mm-fas-sim", "uadapter-fas-sim", "eca-fas-sim")
-BATCH, BLOCK, BLOCKS = 16, 3, 12
+BATCH, BLOCK, BLOCKS = 16, 4, 12
 WARM_UP, READERS = 2, 2
+REST_S = 0.3
+"""Before each block: the readers of the block before fill their queues. Then a step that is not counted: the other
+network's weights lie in the caches. Either would count against the loop, which is the last to come."""
 
 
 @dataclass(frozen=True)
@@ -142,18 +145,22 @@ def _in_turns(recipe: Recipe, plain: _PlainLoop) -> npt.NDArray[np.float64]:
     for _ in range(WARM_UP):
         plain.bare_step()
         plain.step(next(batches))
-    begin = 0.0
+    begin, count = 0.0, 0
 
     def report(what: str, done: int, total: int, note: str = "") -> None:
-        nonlocal begin
-        if not what.startswith("epoch ") or done < WARM_UP or (done - WARM_UP) % BLOCK:
+        nonlocal begin, count
+        if not what.startswith("epoch "):
             return
-        if done > WARM_UP:
+        count += 1
+        if count == WARM_UP + 1:  # this step was not counted, either
+            begin = time.perf_counter()
+        elif count == WARM_UP + 1 + BLOCK:
             loop_s = (time.perf_counter() - begin) / BLOCK
             turns.append((_block_s(plain.bare_step), _block_s(lambda: plain.step(next(batches))), loop_s))
-        if len(turns) == BLOCKS:
-            raise _Enough
-        begin = time.perf_counter()
+            if len(turns) == BLOCKS:
+                raise _Enough
+            count = WARM_UP
+            time.sleep(REST_S)
 
     with tempfile.TemporaryDirectory() as folder, suppress(_Enough):
         train(recipe, Path(folder) / "run", Path(folder), workers=READERS, report=report)
@@ -161,6 +168,8 @@ def _in_turns(recipe: Recipe, plain: _PlainLoop) -> npt.NDArray[np.float64]:
 
 
 def _block_s(step: Callable[[], None]) -> float:
+    time.sleep(REST_S)
+    step()
     begin = time.perf_counter()
     for _ in range(BLOCK):
         step()
