@@ -14,13 +14,10 @@ from edgefas.training.recipe import Recipe
 def make_optimiser(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Adam couples weight decay with its step sizes, AdamW does not; SGD has Nesterov's momentum off."""
     how = recipe.optimiser
-    rate, decay = how.learning_rate, how.weight_decay
-    # One pass over the weights takes a third of the time, but scales gradients of 16-mixed itself: no clipping then.
-    fused = recipe.precision != "16-mixed"
     if how.kind == "sgd":
-        return torch.optim.SGD(parameters, rate, momentum=how.momentum, weight_decay=decay, fused=fused)
+        return torch.optim.SGD(parameters, how.learning_rate, momentum=how.momentum, weight_decay=how.weight_decay)
     make = torch.optim.AdamW if how.kind == "adamw" else torch.optim.Adam
-    return make(parameters, lr=rate, weight_decay=decay, fused=fused)
+    return make(parameters, lr=how.learning_rate, weight_decay=how.weight_decay)
 
 
 def learning_rate(recipe: Recipe, epochs_done: float) -> float:
