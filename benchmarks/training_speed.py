@@ -164,6 +164,9 @@ def _in_turns(recipe: Recipe, plain: _PlainLoop) -> npt.NDArray[np.float64]:
 
     with tempfile.TemporaryDirectory() as folder, suppress(_Enough):
         train(recipe, Path(folder) / "run", Path(folder), workers=READERS, report=report)
+    if len(turns) < BLOCKS:
+        least = BATCH * (WARM_UP + BLOCKS * (BLOCK + 1))
+        raise SystemExit(f"the train split is too small to be timed on; at least {least} pictures are needed")
     return np.array(turns)
 
 
@@ -267,7 +270,9 @@ def main(
     rows = []
     for name in SYSTEMS:
         command = [sys.executable, "-m", "edgefas.benchmarks.training_speed", str(data), "--system", name]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=600)
+        if done.returncode:
+            raise SystemExit(done.returncode)
         found = json.loads(done.stdout.splitlines()[-1])
         rows.append({key: round(value, 2) if isinstance(value, float) else value for key, value in found.items()})
     document = {
