@@ -34,7 +34,7 @@ def command(
     cache: Annotated[Path, typer.Option(help="Where rendered samples are kept.")] = Path(".cache/data"),
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that read a data set's pictures.")] = 2,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and train nothing.")] = False,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out; an ablation always does.")] = False,
     json: Annotated[bool, typer.Option("--json", help="The last epoch's result as JSON.")] = False,
 ) -> None:
     """Train a network by a recipe; leaves checkpoints, metrics and curves in the run folder."""
@@ -44,11 +44,17 @@ def command(
     if ablation is not None:
         from edgefas.cli.ablation import run_ablation
 
+        if dry_run:
+            raise UsageError(
+                "--dry-run looks at one recipe; give it without --ablation: edgefas train RECIPE --dry-run"
+            )
         told = [recipe, *(changes or ())] if recipe else []
         run_ablation(ablation, told, seeds, out, cache, workers, json)
         return
     if recipe is None:
         raise UsageError("what shall be trained? give a RECIPE, or --ablation NAME")
+    if seeds != 1:
+        raise UsageError(f"--seeds {seeds} is of an ablation; of a recipe the seed is a key: seed=2")
     from edgefas.training.loop import train
     from edgefas.training.recipe import load_recipe
     from edgefas.training.run_folder import CHECKPOINT

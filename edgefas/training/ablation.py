@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import Field, model_validator
+from torch import nn
 
 from edgefas.contracts import Contract, Label
 from edgefas.data import open_dataset, require_sound
@@ -132,9 +133,7 @@ def require_data(recipe: Recipe) -> None:
         UsageError, DataError, CheckFailed: as `dataset_splits`.
     """
     assert isinstance(recipe.data, DatasetData)  # `recipe_of` saw to it
-    with torch.device("meta"):
-        spec = create_model(recipe.model, **recipe.model_options).input_spec
-    dataset_splits(recipe.data, spec)
+    dataset_splits(recipe.data, _weightless(recipe).input_spec)
 
 
 def run_row(recipe: Recipe, figures: Sequence[str], out: Path, cache: Path, workers: int, report: Progress) -> Result:
@@ -205,8 +204,13 @@ def _epochs_to_converge(trained: Trained) -> float:
 
 def size_of(recipe: Recipe) -> int:
     """Parameters of its network."""
+    return sum(p.numel() for p in _weightless(recipe).parameters())
+
+
+def _weightless(recipe: Recipe) -> nn.Module:
+    """Its network without memory for weights."""
     with torch.device("meta"):
-        return sum(p.numel() for p in create_model(recipe.model, **recipe.model_options).parameters())
+        return create_model(recipe.model, **recipe.model_options)
 
 
 def _parameters(trained: Trained) -> float:

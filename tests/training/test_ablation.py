@@ -191,6 +191,8 @@ def test_a_wrong_table_is_refused(changes: dict[str, Any], words: str, tmp_path:
         (["--ablation", "dah-fas-table2"], "where is folder? say it on the command line: data.root=FOLDER"),
         (["--ablation", "dah-fas-table2", "data.root=nowhere"], "nowhere"),
         (["--ablation", "dah-fas-table2", "epochz=3"], "did you mean 'epochs'"),
+        (["--ablation", "dah-fas-table2", "--dry-run"], "--dry-run looks at one recipe"),
+        (["dah-fas-lite-sim", "--seeds", "3"], "the seed is a key: seed=2"),
         ([], "give a RECIPE, or --ablation NAME"),
     ],
 )
