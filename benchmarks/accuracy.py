@@ -27,6 +27,7 @@ from edgefas.benchmarks.latency import Subject, measure
 from edgefas.benchmarks.subjects import random_inputs
 from edgefas.calibration.compare import compare_scores
 from edgefas.cli.console import errors
+from edgefas.cli.guard import run_script
 from edgefas.cli.train import report_to, training_progress
 from edgefas.contracts import Label
 from edgefas.engines.export import export_onnx
@@ -218,4 +219,4 @@ def _markdown(document: dict[str, Any], rows: list[Row]) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

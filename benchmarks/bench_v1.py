@@ -18,8 +18,10 @@ from typing import Annotated, Any
 import typer
 
 from edgefas.benchmarks.environment import environment, finish
+from edgefas.cli.guard import run_script
 from edgefas.data.sample import Split
 from edgefas.data.synth.bench import bench
+from edgefas.errors import UsageError
 from edgefas.evaluation.evaluate import Figure, evaluate
 from edgefas.evaluation.score_files import read_scores
 from edgefas.evaluation.thresholds import parse_rule
@@ -84,6 +86,10 @@ def main(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the JSON here, a .md beside it.")] = None,
 ) -> None:
     """Judge again what an ablation trained; prints JSON."""
+    if not (folder / "table.json").is_file():
+        raise UsageError(
+            f"no table.json in {folder}; first: edgefas train --ablation modalities data.root=ROOT --out {folder}"
+        )
     table = json.loads((folder / "table.json").read_text())
     networks = []
     for number, row in enumerate(table["rows"], 1):
@@ -104,4 +110,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -21,6 +21,7 @@ import typer
 from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.latency import Subject, measure
 from edgefas.benchmarks.subjects import random_inputs
+from edgefas.cli.guard import run_script
 from edgefas.engines.lowering.branches import cut_branch
 from edgefas.engines.lowering.check import load_graph
 from edgefas.engines.runtime import Engine, load_engine
@@ -80,4 +81,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

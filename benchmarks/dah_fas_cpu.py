@@ -22,6 +22,7 @@ import typer
 from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.latency import Latency, Subject, measure
 from edgefas.benchmarks.subjects import random_inputs
+from edgefas.cli.guard import run_script
 from edgefas.cli.train import report_to, training_progress
 from edgefas.engines.export import export_onnx
 from edgefas.engines.quantize import quantize
@@ -137,4 +138,4 @@ def _markdown(document: dict[str, Any], rows: list[Row]) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -22,6 +22,7 @@ import typer
 
 from edgefas.benchmarks.environment import environment, finish
 from edgefas.benchmarks.memory import high_water_mb
+from edgefas.cli.guard import run_script
 
 KINDS = ("challenge", "paper")
 CLIP_PICTURES = 25
@@ -94,4 +95,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -27,6 +27,7 @@ from rich.progress import track
 
 from edgefas.benchmarks.environment import environment
 from edgefas.cli.console import errors
+from edgefas.cli.guard import run_script
 from edgefas.files import write_atomically
 from edgefas.sensors.frame import Exposure, Frame
 from edgefas.sensors.realsense.camera import FPS, open_camera
@@ -250,4 +251,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -17,6 +17,7 @@ import numpy as np
 import typer
 
 from edgefas.benchmarks.environment import environment, finish
+from edgefas.cli.guard import run_script
 from edgefas.data import open_dataset
 from edgefas.data.inputs import encoder
 from edgefas.evaluation.network import JUDGED_SPLITS, open_engine
@@ -78,4 +79,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -22,6 +22,7 @@ from rich.progress import track
 
 from edgefas.benchmarks.environment import environment
 from edgefas.cli.console import errors
+from edgefas.cli.guard import run_script
 from edgefas.faces import detect_faces
 from edgefas.files import write_atomically
 from edgefas.sensors.frame import Frame
@@ -112,4 +113,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

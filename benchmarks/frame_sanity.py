@@ -16,6 +16,7 @@ import numpy as np
 import typer
 
 from edgefas.benchmarks.environment import environment, finish
+from edgefas.cli.guard import run_script
 from edgefas.sensors.frame import Calibration, Frame, Intrinsics
 from edgefas.sensors.sanity import Last, inspect
 
@@ -72,4 +73,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

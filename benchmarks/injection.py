@@ -26,6 +26,7 @@ from edgefas.benchmarks import impostors
 from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.guesses import guess_odds
 from edgefas.benchmarks.impostors import FPS, Stream, pushed
+from edgefas.cli.guard import run_script
 from edgefas.contracts import (
     DepthInput,
     FaceBox,
@@ -313,4 +314,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -30,6 +30,7 @@ from torch import nn
 
 from edgefas.benchmarks.environment import environment
 from edgefas.cli.console import errors
+from edgefas.cli.guard import run_script
 from edgefas.contracts import InputSpec, IREncoding, Label, Modality
 from edgefas.evaluation.intervals import Share, wilson
 from edgefas.evaluation.metrics import equal_error_threshold
@@ -294,4 +295,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

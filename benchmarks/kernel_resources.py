@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 
 import edgefas.engines.plugins
-from edgefas.cli.main import fail
+from edgefas.cli.guard import run_script
 from edgefas.errors import EdgefasError
 from edgefas.files import write_atomically
 
@@ -158,7 +158,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except EdgefasError as error:
-        raise SystemExit(fail(str(error), error.exit_code)) from None
+    run_script(main)

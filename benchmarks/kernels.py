@@ -24,9 +24,9 @@ import typer
 from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.kernel_cases import BteCase, Dcnv2Case, all_bte, all_dcnv2
 from edgefas.cli.console import errors
-from edgefas.cli.main import fail
+from edgefas.cli.guard import run_script
 from edgefas.engines.plugins import torch as kernels
-from edgefas.errors import CheckFailed, EdgefasError
+from edgefas.errors import CheckFailed
 from edgefas.files import write_atomically
 
 CALLS, ROUNDS = 20, 15
@@ -298,7 +298,4 @@ def describe(row: Row) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except EdgefasError as error:
-        raise SystemExit(fail(str(error), error.exit_code)) from None
+    run_script(main)

@@ -21,6 +21,7 @@ import numpy as np
 import typer
 
 from edgefas.benchmarks.environment import environment, finish
+from edgefas.cli.guard import run_script
 from edgefas.errors import EdgefasError
 
 SETTLE_S = 10.0
@@ -126,4 +127,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

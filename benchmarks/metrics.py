@@ -22,6 +22,7 @@ import numpy as np
 import typer
 
 from edgefas.benchmarks.environment import environment, finish
+from edgefas.cli.guard import run_script
 from edgefas.evaluation.bootstrap import RESAMPLES, Rows, SubjectIntervals, subject_intervals
 from edgefas.evaluation.evaluate import curve_figures
 from edgefas.evaluation.metrics import count_errors
@@ -105,4 +106,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -19,6 +19,7 @@ import typer
 from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.subjects import SEED
 from edgefas.calibration.scale_table import ScaleTable
+from edgefas.cli.guard import run_script
 from edgefas.engines.runtime import load_engine
 from edgefas.errors import CheckFailed, EdgefasError, require
 from edgefas.files import write_atomically
@@ -168,4 +169,4 @@ def _write(out: Path, rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -27,6 +27,7 @@ from rich.progress import track
 
 from edgefas.benchmarks.environment import environment
 from edgefas.cli.console import errors
+from edgefas.cli.guard import run_script
 from edgefas.contracts import DepthInput, FaceBox, InputSpec, IREncoding, IRInput, MetricCrop, QualityGates, RGBInput
 from edgefas.faces import detect_faces
 from edgefas.files import write_atomically
@@ -262,4 +263,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

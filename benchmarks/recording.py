@@ -19,6 +19,7 @@ from typing import Annotated
 import typer
 
 from edgefas.benchmarks.environment import environment, finish
+from edgefas.cli.guard import run_script
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.realsense.camera import RecordTo, Uncompressed, open_camera
 from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435
@@ -95,4 +96,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

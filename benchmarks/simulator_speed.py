@@ -18,6 +18,7 @@ import cv2
 import typer
 
 from edgefas.benchmarks.environment import environment, finish
+from edgefas.cli.guard import run_script
 from edgefas.data.sample import Split
 from edgefas.data.synth import bench
 from edgefas.data.synth.plan import Clip
@@ -65,4 +66,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

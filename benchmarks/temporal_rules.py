@@ -31,6 +31,7 @@ from edgefas.calibration.held_out import play
 from edgefas.calibration.policy import fit_policy
 from edgefas.calibration.threshold import Targets
 from edgefas.cli.console import errors
+from edgefas.cli.guard import run_script
 from edgefas.cli.train import report_to, training_progress
 from edgefas.contracts import Label, Policy, SprtRule, TemporalRule
 from edgefas.evaluation.intervals import Share, wilson
@@ -245,4 +246,4 @@ def markdown(document: dict[str, Any], points: Sequence[Point]) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

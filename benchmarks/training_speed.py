@@ -29,7 +29,9 @@ from torch import Tensor
 
 from edgefas.benchmarks.environment import environment, finish
 from edgefas.benchmarks.memory import high_water_mb
+from edgefas.cli.guard import run_script
 from edgefas.contracts import InputSpec
+from edgefas.errors import UsageError
 from edgefas.ops import deform_conv2d
 from edgefas.training.augment import Batch, augment
 from edgefas.training.loop import make_network, train
@@ -166,7 +168,7 @@ def _in_turns(recipe: Recipe, plain: _PlainLoop) -> npt.NDArray[np.float64]:
         train(recipe, Path(folder) / "run", Path(folder), workers=READERS, report=report)
     if len(turns) < BLOCKS:
         least = BATCH * (WARM_UP + BLOCKS * (BLOCK + 1))
-        raise SystemExit(f"the train split is too small to be timed on; at least {least} pictures are needed")
+        raise UsageError(f"the train split is too small to be timed on; it must have {least} pictures at least")
     return np.array(turns)
 
 
@@ -286,4 +288,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -34,6 +34,7 @@ from edgefas.benchmarks.soak.surroundings import Surroundings
 from edgefas.benchmarks.soak.verdicts import Event, parse
 from edgefas.benchmarks.soak.world import SERIAL, FaultyEngine, StagedCamera, World
 from edgefas.cli.console import errors
+from edgefas.cli.guard import run_script
 from edgefas.contracts import Verdict
 from edgefas.live.loop import decide_stream
 from edgefas.live.model import open_model
@@ -184,4 +185,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -5,9 +5,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 a check failed, 4 health failed and rolled
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from typing import Annotated
 
 import typer
@@ -36,11 +34,7 @@ from edgefas.cli import (
     slot,
     train,
 )
-from edgefas.cli.console import errors
-from edgefas.errors import EdgefasError
-
-DEBUG = "EDGEFAS_DEBUG"
-"""The environment variable that shows tracebacks."""
+from edgefas.cli.guard import exit_code, fail
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 for command in (
@@ -90,39 +84,16 @@ def main(argv: list[str] | None = None) -> None:
 
 def run(argv: list[str] | None = None) -> int:
     """Run one command; gives its exit code and never a traceback for what a user can cause."""
-    try:
-        code = int(app(args=argv, prog_name="edgefas", standalone_mode=False) or 0)
-        sys.stdout.flush()  # a reader that went away is found here, not while Python shuts down
-        return code
-    except typer.Exit as stop:
-        return stop.exit_code
-    except typer.TyperException as error:  # usage: unknown command, flag or value
-        return fail(f"{error.format_message()}\ntry: edgefas {_command_word(argv)}--help", 2)
-    except EdgefasError as error:
-        return fail(str(error), error.exit_code)
-    except BrokenPipeError:  # the reader of our stdout went away: not a failure of ours
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
-    except OSError as error:  # a folder that cannot be written, a full disk
-        _traceback_if_wanted()
-        return fail(str(error), 1)
-    except Exception as error:  # a defect of ours, never the user's
-        _traceback_if_wanted()
-        what = f"{type(error).__name__}: {error}"
-        return fail(f"internal error: {what}\nplease report it; details with {DEBUG}=1", 1)
 
+    def call() -> int:
+        try:
+            return int(app(args=argv, prog_name="edgefas", standalone_mode=False) or 0)
+        except typer.Exit as stop:
+            return stop.exit_code
+        except typer.TyperException as error:  # usage: unknown command, flag or value
+            return fail(f"{error.format_message()}\ntry: edgefas {_command_word(argv)}--help", 2)
 
-def fail(text: str, code: int) -> int:
-    """Print an error and give back its exit code."""
-    errors.print(f"error: {text}", highlight=False, markup=False, soft_wrap=True)
-    return code
-
-
-def _traceback_if_wanted() -> None:
-    if os.environ.get(DEBUG):
-        traceback.print_exc()
+    return exit_code(call)
 
 
 def _command_word(argv: list[str] | None) -> str:

@@ -70,7 +70,9 @@ def need_list(root: Path, names: Sequence[str], folders: Sequence[str], page: st
         DataError: there is none.
     """
     if not os.path.isdir(root):
-        raise DataError(f"no such folder: {root}")
+        raise DataError(
+            f"no such folder: {root}; simulated sets are made by: edgefas data synth {root} --layout LAYOUT"
+        )
     found = find_list(root, names, folders)
     if found is None:
         shown = " or ".join(f"{folder}/" if folder else "the folder itself" for folder in folders)

@@ -25,7 +25,7 @@ import yaml
 from rich.table import Table
 
 from edgefas.cli.console import errors, results
-from edgefas.cli.main import fail
+from edgefas.cli.guard import run_script
 from edgefas.demo.loopback import PACKAGE_PARENT, LoopbackBoard, loopback_boards
 from edgefas.deploy.bundle import HEADER_BYTES, Manifest, read_archive, write_bundle
 from edgefas.deploy.trust import FOLDER_VARIABLE
@@ -49,15 +49,12 @@ class DemoFailed(EdgefasError):
 
 def main(folder: Annotated[Path | None, typer.Option(help="Keep everything here.")] = None) -> None:
     """Flash two boards on this machine."""
-    try:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            play(folder.resolve())
-            return
-        with tempfile.TemporaryDirectory(prefix="edgefas-flash-") as name:
-            play(Path(name))
-    except EdgefasError as error:
-        raise SystemExit(fail(str(error), error.exit_code)) from None
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        play(folder.resolve())
+        return
+    with tempfile.TemporaryDirectory(prefix="edgefas-flash-") as name:
+        play(Path(name))
 
 
 def play(folder: Path) -> None:
@@ -197,4 +194,4 @@ def _add_rows(table: Table, what: str, found: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

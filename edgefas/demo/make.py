@@ -18,7 +18,7 @@ import typer
 
 from edgefas.benchmarks.environment import environment
 from edgefas.cli.console import results
-from edgefas.cli.main import fail
+from edgefas.cli.guard import run_script
 from edgefas.cli.train import report_to, training_progress
 from edgefas.contracts import InputSpec
 from edgefas.demo.card import model_card
@@ -26,7 +26,6 @@ from edgefas.demo.pack import CARD, FIGURES, GOLDEN, HERE, INT8, RECIPE, WORK, p
 from edgefas.engines.export import export_onnx
 from edgefas.engines.quantize import QuantizeReport, quantize
 from edgefas.engines.runtime import Engine, load_engine
-from edgefas.errors import EdgefasError
 from edgefas.evaluation.metrics import ErrorRates, equal_error_threshold, error_rates
 from edgefas.files import write_atomically
 from edgefas.live.model import DEMO_BUNDLE
@@ -54,10 +53,7 @@ def main(
     cache: Annotated[Path, typer.Option(help="Rendered samples.")] = Path(".cache/data"),
 ) -> None:
     """Make the shipped demo bundle again."""
-    try:
-        make(work, cache)
-    except EdgefasError as error:
-        raise SystemExit(fail(str(error), error.exit_code)) from None
+    make(work, cache)
 
 
 def make(work: Path, cache: Path) -> None:
@@ -128,4 +124,4 @@ def _write_results(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -16,7 +16,7 @@ import typer
 import edgefas.benchmarks
 import edgefas.demo
 from edgefas.cli.console import results
-from edgefas.cli.main import fail
+from edgefas.cli.guard import run_script
 from edgefas.contracts import Policy
 from edgefas.deploy.bundle import Manifest, write_bundle
 from edgefas.deploy.pack import network_members
@@ -40,10 +40,7 @@ INT8, GOLDEN = "int8", "golden.npz"
 
 def main(work: Annotated[Path, typer.Option(help="What `make demo-model` left.")] = WORK) -> None:
     """Pack the shipped demo bundle again."""
-    try:
-        pack(work)
-    except EdgefasError as error:
-        raise SystemExit(fail(str(error), error.exit_code)) from None
+    pack(work)
     results.print(f"{HERE / DEMO_BUNDLE}: packed; next: make demo", highlight=False)
 
 
@@ -81,4 +78,4 @@ def pack(work: Path) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

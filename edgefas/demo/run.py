@@ -21,11 +21,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from edgefas.cli.console import errors, results
-from edgefas.cli.main import fail
+from edgefas.cli.guard import run_script
 from edgefas.contracts import Label, Verdict
 from edgefas.demo.episodes import DemoEpisode, DemoPlan, Outcome, demo_episodes, load_plan, outcome
 from edgefas.demo.sheet import contact_sheet
-from edgefas.errors import CheckFailed, EdgefasError
+from edgefas.errors import CheckFailed
 from edgefas.files import folder_written_atomically
 from edgefas.live.line import DecisionLine
 from edgefas.live.loop import decide_stream
@@ -41,10 +41,7 @@ _Opened = Generator[tuple[DemoEpisode, CameraSource], None, None]
 
 def main(out: Annotated[Path, typer.Option(help="Output folder; replaced.")] = Path("demo_out")) -> None:
     """Play the demo and judge it."""
-    try:
-        play(out)
-    except EdgefasError as error:
-        raise SystemExit(fail(str(error), error.exit_code)) from None
+    play(out)
 
 
 def play(out: Path) -> None:
@@ -155,4 +152,4 @@ def _table(outcomes: list[Outcome]) -> Table:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import typer
 
+from edgefas.cli.guard import run_script
 from edgefas.errors import UsageError
 from edgefas.files import write_atomically
 from edgefas.sensors.alignment import PixelBox, align
@@ -90,4 +91,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from edgefas.benchmarks.environment import environment
+from edgefas.cli.guard import run_script
 from edgefas.engines.plugins.proof.lean import print_line
 from edgefas.engines.plugins.proof.result import RESULT, source_hashes
 from edgefas.engines.plugins.proof.run import Proof, prove
@@ -85,4 +86,4 @@ def _version(tool: str) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)
