@@ -3,11 +3,12 @@
 "Dynamically-Aware Heterogeneous Face Anti-Spoofing Network", Scientific Reports, published 29 December 2025; equation
 numbers below are the paper's.
 
-The paper gives the equations and the totals of its table 8 (29.6 M parameters, 1.78 G operations at 112x112), but not
-everything in between. What follows is a **reconstruction**: an analytic search over the open choices found this one
+The paper gives the equations and the totals of its table 8 (29.6 M parameters, 1.78 G operations), but not everything
+in between. What follows is a **reconstruction**: an analytic search over the open choices found this one
 within 2 % of both totals. Totals do not identify an architecture: others meet them too.
 
-- 1.78 G is read as multiply-accumulates, because the table's other rows are (ResNet-101 7.85 G at 224x224).
+- 1.78 G is read as multiply-accumulates, because the table's other rows are (ResNet-101 7.85 G at 224x224), and as of
+  the 112x112 it trains at: at 224x224 the plain backbones alone take more.
 - VA-MSRB stands in the place of the depthwise 3x3 of the inverted residuals 1 to 10 of 0 to 16, on the expanded
   channels, before their batch norm and ReLU6. DCNv2 is dense; DSConv has its pointwise half; the detail branch halves
   the channels; a stride is taken by the 3x3 convolution of each branch.
@@ -299,7 +300,7 @@ register_model(
     "dah-fas",
     DahFasConfig(),
     paper=PaperFigures(
-        title="DAH-FAS", params_m=29.6, gmacs=1.78, source="table 8 (112x112, two classes)", comparable=True
+        title="DAH-FAS", params_m=29.6, gmacs=1.78, source="table 8 (input size not given)", comparable=True
     ),
 )(DahFas)
 register_model("dah-fas-lite", LITE)(DahFas)

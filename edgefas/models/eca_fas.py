@@ -4,7 +4,8 @@
 equation and table numbers below are the paper's. It gives neither parameters nor operations.
 
 The network is the paper's table 1: two blocks per stage, a stride of 2 in each, ECA at the end of every block, a
-reduction of 16 in BRM. What is open there is a **reconstruction**:
+reduction of 16 in BRM. (Section 3.1 counts four ECA modules; table 1 and section 3.2 have one in each block, eight.)
+What is open there is a **reconstruction**:
 
 - Table 1 gives the stem's max pooling no stride, and its closing 7x7 pooling needs 1/32 of 224: the stride is 1.
 - The 3x3 convolutions have ResNeXt-50's 32 groups; pooling is global, since 112 pixels leave 4x4.
@@ -119,7 +120,7 @@ class EcaFas(nn.Module):
         """ICD, eq. 14: cross entropy and the terms of the global-local feature contrastive loss.
 
         Of a class with fewer than two samples in the batch the distance is 0, and so is the last term where a class is
-        absent: the cross entropy then trains alone.
+        absent: a batch of attacks alone is trained on their cross entropy and, by eq. 10, to spread.
 
         Args:
             inputs: modality -> (N, C, H, W) float32; one random patch of each picture is trained on.

@@ -12,7 +12,8 @@ def class_weights(labels: Tensor) -> Tensor:
     A class below a tenth of the batch is weighed as if it were one; where a class is absent the other weighs 5 / 9.
 
     Args:
-        labels: (N,) float, 1 bona fide, 0 attack.
+        labels: (N,) float, 1 bona fide, 0 attack, or smoothed.
     """
-    share = labels.mean().clamp(0.1, 0.9)
-    return torch.where(labels > 0.5, 0.5 / share, 0.5 / (1 - share))
+    bona_fide = labels > 0.5
+    share = bona_fide.to(labels).mean().clamp(0.1, 0.9)
+    return torch.where(bona_fide, 0.5 / share, 0.5 / (1 - share))

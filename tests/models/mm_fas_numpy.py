@@ -161,3 +161,9 @@ def cm(p: Weights, name: str, rgb: Array, other: Array, classes: list[int]) -> f
         shares = softmax(linear(p, name, np.concatenate([rgb[i], other[j]])))
         total -= math.log(shares[int(classes[i] == classes[j])])
     return total / len(pairs)
+
+
+def balanced_bce(scores: Array, classes: Array) -> float:
+    """The paper's binary cross entropy, with both classes weighing the same: a choice of ours."""
+    alive = 1 / (1 + np.exp(-scores))
+    return float(-np.log(alive[classes == 1]).mean() - np.log(1 - alive[classes == 0]).mean()) / 2

@@ -10,6 +10,7 @@ from torch import nn
 from edgefas.contracts import ContractError
 from edgefas.models import count, create_model
 from edgefas.models.dah_fas import BGCMA, VAMSRB, DahFasConfig, DeformableConv, IRBranch, SEFusion
+from edgefas.training.ablation import load_ablation
 from tests.ops.test_bte import bte_numpy
 from tests.ops.test_dcnv2 import dcn_numpy
 
@@ -130,34 +131,33 @@ def test_the_baselines_squeeze_and_excitation() -> None:
         np.testing.assert_allclose(got[i].numpy(), x * gate, atol=1e-10)
 
 
-RESNETS = {"rgb_backbone": "resnet18", "ir_backbone": "resnet18"}
-BASELINE = {"va_msrb_blocks": [], "bte": False, "fusion": "se"}
+def test_rows_of_tables_1_and_2() -> None:
+    """Each has the parts its cells say, and no parameter without use."""
+    modules = ("VAMSRB", "BTE", "BGCMA")
+    for row in load_ablation("dah-fas-table1").rows:
+        backbones, parts = parts_of(row.changes.get("model_options", {}))
+        assert (backbones, parts) == (row.cells, {"SEFusion"})
+    for row in load_ablation("dah-fas-table2").rows:
+        expected = {name for name, cell in zip(modules, row.cells, strict=True) if cell == "+"}
+        backbones, parts = parts_of(row.changes.get("model_options", {}))
+        assert backbones == ("MobileNetV2", "GhostNet")
+        assert parts == (expected if "BGCMA" in expected else expected | {"SEFusion"})
 
 
-@pytest.mark.parametrize(
-    ("config", "parts"),
-    [
-        ({**BASELINE, **RESNETS}, "SEFusion"),
-        ({**BASELINE, "ir_backbone": "resnet18"}, "SEFusion"),
-        (BASELINE, "SEFusion"),
-        ({**BASELINE, "va_msrb_blocks": [10, 13]}, "SEFusion VAMSRB"),
-        ({**BASELINE, "bte": True}, "SEFusion BTE"),
-        ({**BASELINE, "fusion": "bgc-ma"}, "BGCMA"),
-        ({"fusion": "se"}, "SEFusion BTE VAMSRB"),
-        ({}, "BGCMA BTE VAMSRB"),
-    ],
-)
-def test_rows_of_tables_1_and_2(config: dict[str, Any], parts: str) -> None:
-    """Each has the parts it should, and no parameter without use."""
-    model = create_model("dah-fas-lite", **config, size_px=64)
-    kinds = {type(m).__name__ for m in model.modules()}
-    found = kinds & {"SEFusion", "BGCMA", "VAMSRB"} | ({"BTE"} if model.branches["ir"].alpha is not None else set())
-    assert found == set(parts.split())
-    names = {name for name, value in {"rgb": "MobileNetV2", "ir": "GhostNet"}.items() if value in kinds}
-    assert names == {name for name in ("rgb", "ir") if config.get(f"{name}_backbone") != "resnet18"}
+def parts_of(options: dict[str, Any]) -> tuple[tuple[str, ...], set[str]]:
+    """Backbones of RGB and IR, and the paper's modules that a network has and trains."""
+    model = create_model("dah-fas-lite", **options, size_px=64)
     inputs = {m.value: torch.randn(2, *model.input_spec.shape(m)) for m in model.input_spec.modalities}
     model(**inputs).square().sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+    kinds = {type(m).__name__ for m in model.modules()}
+    lightweight = {"rgb": "MobileNetV2", "ir": "GhostNet"}
+    backbones = tuple(
+        kind if any(type(m).__name__ == kind for m in model.branches[name].modules()) else "ResNet-18"
+        for name, kind in lightweight.items()
+    )
+    parts = kinds & {"SEFusion", "BGCMA", "VAMSRB"}
+    return backbones, parts | ({"BTE"} if model.branches["ir"].alpha is not None else set())
 
 
 def test_va_msrb_needs_its_backbone() -> None:
