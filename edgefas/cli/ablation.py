@@ -23,7 +23,7 @@ def run_ablation(
     """Every row with every seed; the table is written after each run, so that what is done can be read."""
     from edgefas.cli.train import report_to, training_progress
     from edgefas.training.ablation import load_ablation, recipe_of, require_data, run_row
-    from edgefas.training.ablation_table import markdown
+    from edgefas.training.ablation_table import document, markdown
 
     ablation = load_ablation(name)
     folder = out or Path("runs") / Path(name).stem
@@ -40,27 +40,26 @@ def run_ablation(
             with training_progress() as progress:
                 report = report_to(progress, f"row {number} of {len(of_rows)}, seed {seed}: ")
                 found[number - 1].append(run_row(recipe, list(ablation.figures), run, cache, workers, report))
-            _write(folder, ablation, found, facts, json)
-    if not json:
+            _write(folder, ablation, found, facts)
+    if json:
+        print_json(document(ablation, found, facts))
+    else:
         results.print(markdown(ablation, found, facts), highlight=False, markup=False, soft_wrap=True)
         results.print(
             f"in {folder}: table.md, table.json, curves.svg, and a run folder per row and seed", highlight=False
         )
 
 
-def _write(folder: Path, ablation: Ablation, found: list[list[Result]], facts: dict[str, Any], json: bool) -> None:
+def _write(folder: Path, ablation: Ablation, found: list[list[Result]], facts: dict[str, Any]) -> None:
     from json import dumps
 
     from edgefas.files import write_atomically
     from edgefas.training.ablation_table import curves, document, markdown
 
-    made = document(ablation, found, facts)
-    write_atomically(folder / "table.json", dumps(made, indent=1).encode() + b"\n")
+    write_atomically(folder / "table.json", dumps(document(ablation, found, facts), indent=1).encode() + b"\n")
     write_atomically(folder / "table.md", markdown(ablation, found, facts).encode())
     with suppress(MissingExtra):
         write_atomically(folder / "curves.svg", curves(ablation, found).encode())
-    if json and all(len(runs) == len(found[0]) for runs in found):
-        print_json(made)
 
 
 def _facts(recipe: Recipe) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgefas.cli.console import errors, results
-from edgefas.cli.signals import stop_signals
 from edgefas.errors import CheckFailed, UsageError
+from edgefas.signals import stop_signals
 
 if TYPE_CHECKING:
     from edgefas.doctor.camera_report import CameraReport

@@ -12,9 +12,9 @@ import typer
 
 from edgefas.cli.console import errors
 from edgefas.cli.observers import View, Watching, open_observers
-from edgefas.cli.signals import stop_signals
 from edgefas.contracts import FaceChoice
 from edgefas.errors import UsageError
+from edgefas.signals import stop_signals
 
 if TYPE_CHECKING:
     from edgefas.faces import Detector

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from edgefas.cli.console import errors, print_json, results
-from edgefas.cli.signals import stop_signals
 from edgefas.errors import UsageError
+from edgefas.signals import stop_signals
 
 
 def command(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgefas.cli.console import errors, print_json, results
-from edgefas.cli.signals import stop_signals
 from edgefas.errors import UsageError
+from edgefas.signals import stop_signals
 
 if TYPE_CHECKING:
     from edgefas.sensors.frame import Frame

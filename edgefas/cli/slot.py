@@ -137,9 +137,9 @@ def serve(
 
     Options after -- are those of `edgefas live`: edgefas slot serve -- --camera realsense --log decisions.jsonl
     """
-    from edgefas.cli.signals import stop_signals
     from edgefas.deploy.health import Window
     from edgefas.deploy.serve import Service
+    from edgefas.signals import stop_signals
 
     def tee(text: str) -> None:
         sys.stdout.write(text + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,10 +20,15 @@ if TYPE_CHECKING:
 
 def command(
     recipe: Annotated[
-        str | None, typer.Argument(help="Name of a shipped recipe, or a .yaml file.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="Name of a shipped recipe, or a .yaml file; not with --ablation. A wrong name lists them.",
+            show_default=False,
+        ),
     ] = None,
     changes: Annotated[
-        list[str] | None, typer.Argument(help="key=value: a recipe's key and its value for this run.")
+        list[str] | None,
+        typer.Argument(help="key=value: a recipe's key and its value for this run; with --ablation, of every row."),
     ] = None,
     ablation: Annotated[
         str | None, typer.Option(metavar="NAME", help="Instead of a recipe: a paper's table, or a .yaml file.")
@@ -35,7 +39,7 @@ def command(
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that read a data set's pictures.")] = 2,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and train nothing.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out; an ablation always does.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The last epoch's result as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The best epoch, or the table, as JSON.")] = False,
 ) -> None:
     """Train a network by a recipe; leaves checkpoints, metrics and curves in the run folder."""
     require("torch", "train")
@@ -65,14 +69,17 @@ def command(
         return
     folder = out or Path("runs") / Path(recipe).stem
     with training_progress() as progress:
-        result = train(parsed, folder, cache, workers=workers, resume=resume, report=report_to(progress))
+        best = train(parsed, folder, cache, workers=workers, resume=resume, report=report_to(progress))
+    if best is None:  # the first of several processes tells
+        return
     checkpoint = folder / CHECKPOINT
     if json:
-        print_json({"checkpoint": str(checkpoint), "epoch": result.epoch, "eer": result.eer, "loss": result.loss})
+        print_json({"checkpoint": str(checkpoint), **asdict(best), "epoch": best.epoch + 1, "epochs": parsed.epochs})
         return
     results.print(
-        f"{checkpoint}: last epoch {result.epoch + 1}, loss {result.loss:.4f}, validation EER {result.eer:.2%} "
-        f"on {data_of(parsed)}\nnext: edgefas export {checkpoint} -o {folder / 'model.onnx'}",
+        f"{checkpoint}: epoch {best.epoch + 1} of {parsed.epochs}, the best; loss {best.loss:.4f}, validation loss "
+        f"{best.validation_loss:.4f}, EER {best.eer:.2%} on {data_of(parsed)}\n"
+        f"next: edgefas export {checkpoint} -o {folder / 'model.onnx'}",
         highlight=False,
         soft_wrap=True,
     )
@@ -84,9 +91,9 @@ def _dry_run(recipe: Recipe, json: bool) -> None:
     with errors.status("taking a step"):
         found = dry_run(recipe)
     if json:
-        print_json({"recipe": jsonlib.loads(recipe.to_json()), **asdict(found)})
+        print_json({"recipe": recipe.model_dump(mode="json"), **asdict(found)})
         return
-    results.print(yaml.safe_dump(jsonlib.loads(recipe.to_json()), sort_keys=False), highlight=False, markup=False)
+    results.print(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False), highlight=False, markup=False)
     for name, number in found.parameters.items():
         results.print(f"{name}: {number / 1e6:.3f} M parameters", highlight=False, markup=False)
     results.print(

@@ -7,9 +7,10 @@ way that `edgefas live` goes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -28,8 +29,14 @@ from edgefas.sensors.pinhole import DEFAULT_FOV_DEG, assumed_calibration
 
 Inputs = dict[str, F32]
 """By modality name, (1, C, H, W) float32."""
-Encoder = Callable[[Sample], list[Inputs | None]]
-"""The inputs of each moment of a sample; None where no face was found."""
+
+
+class Encoder(Protocol):
+    """The inputs of a sample's moments."""
+
+    def __call__(self, sample: Sample, wanted: Collection[int] | None = None) -> list[Inputs | None]:
+        """Of each moment; None where no face was found, and where a moment is not wanted (none: all are)."""
+
 
 WHOLE_PICTURES = (celeba_spoof.NAME, msu_mfsd.NAME, casia_fasd.NAME, oulu_npu.NAME)
 GREY_STEP_MM = {casia_surf.NAME: 1.0, cefa.NAME: 1.0, wmca.NAME: -0.19}
@@ -55,18 +62,18 @@ def encoder(table: SampleTable, spec: InputSpec, moments: int, dropped: frozense
     have = {_MODALITY_OF.get(name) for name in table.paths}
     lacking = [m.value for m in spec.modalities if m not in have and m not in dropped]
     if lacking:
-        words = ", ".join(lacking)
+        words, dropping = ", ".join(lacking), " ".join(f"--drop-modality {word}" for word in lacking)
         raise UsageError(
             f"{table.dataset} has no {words}, which this network needs; choose a network of other modalities "
-            f"(edgefas models), or show it nothing there: {' '.join(f'--drop-modality {word}' for word in lacking)}"
+            f"(edgefas models), or judge it with nothing there: edgefas evaluate {dropping}"
         )
     kept = [m for m in spec.modalities if m not in dropped]
     if not kept:
         raise UsageError("every modality of the network is dropped; keep at least one")
     seen = spec.model_copy(update={m.value: None for m in dropped})
 
-    def encode(sample: Sample) -> list[Inputs | None]:
-        found = list(_encoded(table.dataset, sample, seen, moments))
+    def encode(sample: Sample, wanted: Collection[int] | None = None) -> list[Inputs | None]:
+        found = list(_encoded(table.dataset, sample, seen, moments, range(moments) if wanted is None else wanted))
         return [None if inputs is None else {**inputs, **_nothing(spec, dropped)} for inputs in found]
 
     return encode
@@ -81,13 +88,17 @@ _MODALITY_OF = {
 }
 
 
-def _encoded(dataset: str, sample: Sample, spec: InputSpec, moments: int) -> Iterator[Inputs | None]:
+def _encoded(
+    dataset: str, sample: Sample, spec: InputSpec, moments: int, wanted: Collection[int]
+) -> Iterator[Inputs | None]:
     recording = _recording_of(sample)
     if recording is not None:
         yield _from_camera(recording, sample, spec)
         return
-    for pictures in load_frames(sample, moments):
-        if dataset in WHOLE_PICTURES:
+    for number, pictures in enumerate(load_frames(sample, moments)):
+        if number not in wanted:
+            yield None
+        elif dataset in WHOLE_PICTURES:
             yield _from_whole(pictures["rgb"], sample, spec)
         else:
             yield encode_cropped(_cropped(pictures, GREY_STEP_MM.get(dataset, 1.0)), spec)

@@ -93,7 +93,7 @@ def find_model(name: str) -> ModelEntry:
     """
     if name not in _ENTRIES:
         close = get_close_matches(name, _ENTRIES, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(_ENTRIES))}"
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(_ENTRIES))}."
         raise UsageError(f"unknown model {name!r}; {hint} `edgefas models` lists them")
     return _ENTRIES[name]
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
-from edgefas.contracts import InputSpec
-from edgefas.errors import EdgefasError
+from edgefas.contracts import ContractError, InputSpec
+from edgefas.errors import EdgefasError, UsageError
 from edgefas.files import write_atomically
 from edgefas.models.registry import create_model
 
@@ -39,7 +40,8 @@ def save_checkpoint(
         CheckpointError: `state` does not fit the network of that name and configuration.
         FileWriteError: the file cannot be written.
     """
-    model = create_model(model_name, input_spec=input_spec, **config)
+    with torch.device("meta"):  # names and shapes are all that is asked of it
+        model = create_model(model_name, input_spec=input_spec, **config)
     _check_fit(path, model, state)
     metadata = {
         "edgefas.model": model_name,
@@ -54,25 +56,45 @@ def load_checkpoint(path: Path) -> nn.Module:
     """Build the network a checkpoint names and fill it, in evaluation mode.
 
     Raises:
-        CheckpointError: no such file, not safetensors, metadata missing, or keys that do not fit; they are listed.
+        CheckpointError: no such file, not safetensors, metadata missing or wrong, or keys that do not fit; they are
+            listed.
     """
+    metadata, state = _read(path)
+    try:
+        spec, config = InputSpec.from_json(metadata["edgefas.input_spec"]), json.loads(metadata["edgefas.config"])
+        model = create_model(metadata["edgefas.model"], input_spec=spec, **config)
+    except (ContractError, UsageError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} has a header that this edgefas cannot use: {error}") from None
+    _check_fit(path, model, state)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def fill(model: nn.Module, path: Path) -> None:
+    """Give a network the weights of a checkpoint of its kind.
+
+    Raises:
+        CheckpointError: as `load_checkpoint`, or the checkpoint is of another network.
+    """
+    metadata, state = _read(path)
+    if metadata["edgefas.model"] != model.model_name:
+        raise CheckpointError(f"{path} is of {metadata['edgefas.model']}, the network is {model.model_name}")
+    _check_fit(path, model, state)
+    model.load_state_dict(state)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Header and tensors."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}") from None
-    try:
-        name, spec = metadata["edgefas.model"], InputSpec.from_json(metadata["edgefas.input_spec"])
-        config = json.loads(metadata["edgefas.config"])
-    except KeyError as error:
-        raise CheckpointError(
-            f"{path} has no {error} in its header; `edgefas train` writes checkpoints with it"
-        ) from None
-    model = create_model(name, input_spec=spec, **config)
-    _check_fit(path, model, state)
-    model.load_state_dict(state)
-    return model.eval()
+    missing = [name for name in ("edgefas.model", "edgefas.config", "edgefas.input_spec") if name not in metadata]
+    if missing:
+        raise CheckpointError(f"{path} has no {missing[0]!r} in its header; `edgefas train` writes checkpoints with it")
+    return metadata, state
 
 
 def _check_fit(path: Path, model: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -19,7 +19,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from edgefas.contracts import Contract, Label
+from edgefas.contracts import Contract, ContractError, Label
 from edgefas.data import open_dataset, require_sound
 from edgefas.errors import UsageError
 from edgefas.evaluation.evaluate import Report, evaluate
@@ -33,7 +33,7 @@ from edgefas.training.encoded import allowed, dataset_splits
 from edgefas.training.loop import train
 from edgefas.training.progress import Report as Progress
 from edgefas.training.recipe import DatasetData, Recipe, load_recipe
-from edgefas.training.run_folder import CHECKPOINT, RECIPE, RESUME, read_metrics
+from edgefas.training.run_folder import CHECKPOINT, RESUME, holds_run, read_metrics, require_same
 from edgefas.training.shipped import read_mapping
 
 SHIPPED = resources.files("edgefas.training").joinpath("ablations")
@@ -87,8 +87,8 @@ class Result(Contract):
     """From 1; the checkpoint that was judged."""
     epochs: int
     validation_loss: tuple[float, ...]
-    minutes: float
-    """Of training, on the machine of the table."""
+    minutes: float | None
+    """Of training, on the machine of the table; not known where it was trained by an earlier command."""
 
 
 @dataclass(frozen=True)
@@ -106,18 +106,23 @@ def load_ablation(name: str) -> Ablation:
     """A shipped ablation by name, or one by path.
 
     Raises:
-        UsageError: no such ablation, or the file is no YAML mapping.
-        ContractError: an unknown key or a value out of range, by name.
+        UsageError: no such ablation, the file is no YAML mapping, or an unknown key or a value out of range, by name.
     """
-    return Ablation.from_dict(read_mapping("ablation", name, SHIPPED))
+    try:
+        return Ablation.from_dict(read_mapping("ablation", name, SHIPPED))
+    except ContractError as error:
+        raise UsageError(str(error)) from None
 
 
 def recipe_of(ablation: Ablation, row: Row, seed: int, changes: Sequence[str]) -> Recipe:
     """The recipe of a row: the table's changes, then the row's, then the caller's.
 
     Raises:
-        UsageError, ContractError: as `load_recipe`, and where it is not trained on a data set that has a split test.
+        UsageError, ContractError: as `load_recipe`, where it is not trained on a data set that has a split test, and
+            where a change is of the seed.
     """
+    if any(change.partition("=")[0] == "seed" for change in changes):
+        raise UsageError("the runs of an ablation have the seeds 1, 2, …; say how many with --seeds")
     told = [f"{key}={json.dumps(value)}" for key, value in {**ablation.changes, **row.changes, "seed": seed}.items()]
     recipe = load_recipe(row.recipe or ablation.recipe, [*told, *changes])
     if not isinstance(recipe.data, DatasetData):
@@ -142,15 +147,17 @@ def run_row(recipe: Recipe, figures: Sequence[str], out: Path, cache: Path, work
     Raises:
         UsageError: `out` holds the run of another recipe. Further errors are those of `train` and `judge`.
     """
-    if (out / RESUME).is_file() and (out / RECIPE).read_text() != recipe.to_json(indent=1):
-        raise UsageError(f"{out} holds a run of another recipe; choose another --out, or remove it")
+    if holds_run(out):
+        require_same(out, recipe)
     if (out / RESULT).is_file():
-        return Result.from_json((out / RESULT).read_bytes())
-    begin, before = time.monotonic(), read_metrics(out)
-    if len(before) < recipe.epochs:
+        done = Result.from_json((out / RESULT).read_bytes())
+        if set(figures) <= set(done.figures):  # else the table has got another column since
+            return done
+    begin, before, minutes = time.monotonic(), len(read_metrics(out)), None
+    if before < recipe.epochs:
         resume = (out / RESUME).is_file()
         train(recipe, out, cache, workers=workers, resume=resume, report=report)
-    minutes = (time.monotonic() - begin) / 60 * recipe.epochs / max(1, recipe.epochs - len(before))
+        minutes = (time.monotonic() - begin) / 60 * recipe.epochs / (recipe.epochs - before)
     trained = Trained(out, recipe, _judged(recipe, out, workers, report), read_metrics(out))
     losses = [float(row["validation_loss"]) for row in trained.rows]
     result = Result(

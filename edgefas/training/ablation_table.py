@@ -75,7 +75,9 @@ def _how_it_went(runs: Sequence[Result]) -> list[str]:
         return ["", "", ""]
     best = ", ".join(str(run.best_epoch) for run in runs)
     falling = sum(run.best_epoch > (1 - LAST_SHARE) * run.epochs for run in runs)
-    return [f"{best} of {runs[0].epochs}", f"{falling} of {len(runs)}", f"{np.mean([run.minutes for run in runs]):.1f}"]
+    minutes = [run.minutes for run in runs if run.minutes is not None]
+    taken = f"{np.mean(minutes):.1f}" if minutes else "not known"
+    return [f"{best} of {runs[0].epochs}", f"{falling} of {len(runs)}", taken]
 
 
 def curves(ablation: Ablation, results: Results) -> str:

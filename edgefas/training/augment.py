@@ -70,9 +70,9 @@ def _drop(batch: Batch, spec: InputSpec, chance: float, generator: torch.Generat
     }
 
 
-def _uniform(n: int, generator: torch.Generator) -> Tensor:
-    """(N, 1, 1, 1) of -1 to 1."""
-    return 2 * torch.rand(n, 1, 1, 1, generator=generator) - 1
+def _uniform(n: int, generator: torch.Generator, channels: int = 1) -> Tensor:
+    """(N, channels, 1, 1) of -1 to 1."""
+    return 2 * torch.rand(n, channels, 1, 1, generator=generator) - 1
 
 
 def _geometry(n: int, how: Augmentation, generator: torch.Generator) -> Tensor:
@@ -107,9 +107,9 @@ def _light(
     """Gain per channel, contrast about the sample's mean, noise; clipped to what a camera can give."""
     n, channels = value.shape[:2]
     picture = value * std + mean
-    factor = torch.exp(gain * (2 * torch.rand(n, 1, 1, 1, generator=generator) - 1))
-    tint = torch.exp(0.5 * gain * (2 * torch.rand(n, channels, 1, 1, generator=generator) - 1)) if channels > 1 else 1.0
-    contrast = 1 + how.contrast * (2 * torch.rand(n, 1, 1, 1, generator=generator) - 1)
+    factor = torch.exp(gain * _uniform(n, generator))
+    tint = torch.exp(0.5 * gain * _uniform(n, generator, channels)) if channels > 1 else 1.0
+    contrast = 1 + how.contrast * _uniform(n, generator)
     centre = picture.mean((2, 3), keepdim=True)
     picture = ((picture - centre) * contrast + centre) * factor * tint
     noise = how.noise * torch.rand(n, 1, 1, 1, generator=generator) * _normal(picture, generator) * std

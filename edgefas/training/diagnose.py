@@ -1,4 +1,4 @@
-"""A loss that is no number: where it began, and the batch that made it."""
+"""A loss or a score that is no number: where it began, and the batch that made it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -19,7 +21,7 @@ BATCH_FILE = "bad_batch.safetensors"
 
 
 class NotFinite(EdgefasError):
-    """Training came to a loss that is no number."""
+    """Training came to a loss or a score that is no number."""
 
 
 def require_finite(terms: dict[str, Tensor], trained: nn.Module, batch: Batch, target: Tensor, out: Path) -> None:
@@ -35,8 +37,23 @@ def require_finite(terms: dict[str, Tensor], trained: nn.Module, batch: Batch, t
     write_atomically(out / BATCH_FILE, save({name: value.contiguous() for name, value in kept.items()}))
     raise NotFinite(
         f"the loss's term {wrong[0]} is {float(terms[wrong[0]].detach())}: {_origin(trained, batch, target)}; the "
-        f"batch is in {out / BATCH_FILE}. Try a lower learning rate, or look at the data: edgefas data check"
+        f"batch is in {out / BATCH_FILE}. Try a lower learning rate in another --out, "
+        "or look at the data: edgefas data check FOLDER"
     )
+
+
+def require_finite_scores(scores: npt.NDArray[np.float32]) -> None:
+    """Nothing, unless a face's score is NaN or infinite.
+
+    Raises:
+        NotFinite: how many, and what to try.
+    """
+    wrong = int((~np.isfinite(scores)).sum())
+    if wrong:
+        raise NotFinite(
+            f"the network scores {wrong} of {len(scores)} validation samples by no number: its last steps were too "
+            "long, or precision too small; try a lower learning rate, or precision=32-true"
+        )
 
 
 def _origin(trained: nn.Module, batch: Batch, target: Tensor) -> str:

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from edgefas.contracts import InputSpec
 from edgefas.data import DATASETS, Kind, SampleTable, Split, open_dataset, require_sound
-from edgefas.data.inputs import encoder
+from edgefas.data.inputs import Encoder, encoder
 from edgefas.data.lists import PICTURES
+from edgefas.data.sample import BONA_FIDE
 from edgefas.data.synth import NOTE
-from edgefas.errors import UsageError
+from edgefas.errors import CheckFailed, UsageError
 from edgefas.training.recipe import DatasetData
 
 F32 = npt.NDArray[np.float32]
@@ -41,16 +42,24 @@ class EncodedSamples:
         """
         encode = encoder(self._table, spec, self._moments)
         found: list[tuple[int, dict[str, F32]]] = []
+        wanted: dict[int, set[int]] = {}
+        for row in rows:
+            wanted.setdefault(int(self._rows[row]), set()).add(row % self._moments)
         clips: dict[int, list[dict[str, F32] | None]] = {}
         for row in rows:
             clip = int(self._rows[row])
             if clip not in clips:
-                clips[clip] = encode(self._table[clip])
+                clips[clip] = self._moments_of(encode, clip, wanted[clip])
             moments = clips[clip]
-            inputs = moments[row % self._moments % len(moments)]  # a picture is its own only moment
+            inputs = moments[row % self._moments % len(moments)]
             if inputs is not None:
                 found.append((row, {name: value[0] for name, value in inputs.items()}))
         return found
+
+    def _moments_of(self, encode: Encoder, clip: int, wanted: set[int]) -> list[dict[str, F32] | None]:
+        """A picture among clips is its own only moment, and so may a clip have fewer than are asked of it."""
+        moments = encode(self._table[clip], wanted)
+        return moments if len(moments) == self._moments else encode(self._table[clip])
 
 
 def dataset_splits(data: DatasetData, spec: InputSpec) -> dict[str, EncodedSamples]:
@@ -59,7 +68,7 @@ def dataset_splits(data: DatasetData, spec: InputSpec) -> dict[str, EncodedSampl
     Raises:
         UsageError: no folder, no such data set, or a modality that it lacks.
         DataError: a list is wrong.
-        CheckFailed: the splits leak into each other.
+        CheckFailed: the splits leak into each other, or one of them has one class only.
     """
     if not data.root:
         raise UsageError(f"where is {data.dataset}? say it on the command line: data.root=FOLDER")
@@ -67,7 +76,16 @@ def dataset_splits(data: DatasetData, spec: InputSpec) -> dict[str, EncodedSampl
     require_sound(table, allowed(data))
     encoder(table, spec, data.moments)  # refuses a network of other modalities before anything is read
     splits = {"train": Split.TRAIN, "validation": Split.DEV}
-    return {name: EncodedSamples(table, split, _moments(table, data)) for name, split in splits.items()}
+    samples = {name: EncodedSamples(table, split, _moments(table, data)) for name, split in splits.items()}
+    for name, split in splits.items():
+        alive = samples[name].species == BONA_FIDE
+        if alive.all() or not alive.any():
+            what = "bona fide presentations" if alive.all() else "attacks"
+            raise CheckFailed(
+                f"split {split.value} of {data.dataset} {table.protocol} has {what} only, training needs both classes; "
+                f"see: edgefas data check {data.root} --dataset {data.dataset}"
+            )
+    return samples
 
 
 def title_of(data: DatasetData) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,19 +15,21 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from edgefas.contracts import InputSpec
-from edgefas.errors import EdgefasError, MissingExtra, UsageError
-from edgefas.evaluation.metrics import ErrorRates, equal_error_threshold, error_rates
+from edgefas.errors import EdgefasError, MissingExtra
+from edgefas.evaluation.metrics import equal_error_threshold, error_rates
 from edgefas.files import write_atomically
 from edgefas.models.pretrained import load_pretrained
 from edgefas.models.registry import create_model
-from edgefas.models.weights import save_checkpoint
+from edgefas.models.weights import fill, save_checkpoint
+from edgefas.signals import stop_signals, unheard_by_children
 from edgefas.training.augment import Batch, augment
 from edgefas.training.curves import draw_curves
 from edgefas.training.diagnose import require_finite
 from edgefas.training.metrics import balanced_cross_entropy
 from edgefas.training.objective import Objective, objective
 from edgefas.training.optimise import learning_rate, make_optimiser
-from edgefas.training.progress import Report, StopFlag, TrainingStopped, stop_on_sigterm
+from edgefas.training.progress import Report, TrainingStopped, silent, until
+from edgefas.training.ranks import any_of, launched, of_all
 from edgefas.training.recipe import Recipe
 from edgefas.training.run_folder import (
     CHECKPOINT,
@@ -36,12 +37,15 @@ from edgefas.training.run_folder import (
     LAST,
     Place,
     add_metrics,
-    best_so_far,
-    open_run,
+    begin,
+    best_row,
+    claimed,
+    go_on,
     read_metrics,
     save_resume,
 )
 from edgefas.training.samples import TrainingSamples, batches_of, score_samples, sound, splits_of
+from edgefas.training.tensorboard import log_epoch, tensorboard
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class EpochResult:
     """One line of the metrics."""
 
     epoch: int
+    """From 0."""
     loss: float
     terms: dict[str, float]
     """What the loss is the sum of."""
@@ -56,76 +61,37 @@ class EpochResult:
     """Balanced cross entropy: a proper score, which still tells models apart when none makes an error."""
     eer: float
     threshold: float
-    rates: ErrorRates
+    """Of equal errors; the two following are at it."""
+    bpcer: float
+    apcer: dict[str, float]
+    """By species."""
 
 
 def train(
     recipe: Recipe, out: Path, cache: Path, *, workers: int = 0, resume: bool = False, report: Report
-) -> EpochResult:
+) -> EpochResult | None:
     """Train; leaves in `out` what `edgefas.training.run_folder` lists.
 
     Args:
         cache: where rendered samples are kept.
         workers: processes that read the pictures of a data set; 0: this one reads them.
 
-    Raises:
-        UsageError: `out` holds another run, or there is nothing to resume.
-        TrainingStopped: SIGTERM came; the step under way is saved.
-        NotFinite: the loss is no number; the batch is saved.
-    """
-    fabric = Fabric(accelerator="auto", devices="auto", precision=recipe.precision)
-    fabric.launch()
-    torch.manual_seed(recipe.seed)
-    model, spec = make_network(recipe)
-    trained = objective(model, recipe.label_smoothing)
-    optimiser = make_optimiser(recipe, trained.parameters())
-    place = open_run(out, recipe, trained, optimiser, resume)
-    if place.epoch >= recipe.epochs:
-        raise UsageError(f"the run in {out} has all its {recipe.epochs} epochs; nothing is left to train")
-    with fabric.rank_zero_first():  # one process renders, the others find it rendered
-        splits = splits_of(recipe, spec, cache, report)
-    # Not through fabric.setup_dataloaders: its loader sets the sampler's epoch by itself, counting from the process's
-    # start, and a resumed run would see other batches.
-    sampler, loader = batches_of(splits["train"], spec, recipe, workers, fabric.world_size, fabric.global_rank)
-    wrapped, optimiser = fabric.setup(trained, optimiser)
-    run = _Run(fabric, recipe, spec, out, trained, wrapped, optimiser)
-    best = best_so_far(out)
-    with stop_on_sigterm() as stop, _tensorboard(out) as board:
-        while place.epoch < recipe.epochs:
-            sampler.begin(place.epoch, place.step)
-            terms = _train_epoch(run, loader, place, stop, report)
-            result = _validate(model, splits["validation"], spec, place.epoch, terms, recipe.batch_size)
-            place = Place(place.epoch + 1)
-            if fabric.is_global_zero:
-                checkpoints = [LAST] if best is not None and result.validation_loss >= best else [LAST, CHECKPOINT]
-                best = result.validation_loss if best is None else min(best, result.validation_loss)
-                for name in checkpoints:
-                    save_checkpoint(out / name, recipe.model, recipe.model_options, model.state_dict(), spec)
-                add_metrics(out, _as_row(result))
-                save_resume(out, place, trained, optimiser)
-                board.log_metrics(_curves_of(result), result.epoch)
-                board.save()
-                with suppress(MissingExtra):
-                    write_atomically(out / CURVES, draw_curves(read_metrics(out)).encode())
-            report("epoch", place.epoch, recipe.epochs, f"loss {result.loss:.4f}, EER {result.eer:.2%}")
-    return result
-
-
-def make_network(recipe: Recipe) -> tuple[nn.Module, InputSpec]:
-    """The network of a recipe with fresh or pretrained weights, and the preprocessing it is trained with.
+    Returns:
+        The epoch of the best checkpoint; None in every process but the first, where there are several.
 
     Raises:
-        CheckpointError, UsageError: pretrained weights do not fit.
+        UsageError: `out` holds another run or is written by another, or there is nothing to resume.
+        TrainingStopped: SIGTERM or SIGINT came; the step under way is saved.
+        NotFinite: a loss or a score is no number.
     """
-    model = create_model(recipe.model, **recipe.model_options)
-    for modality, path in recipe.pretrained.items():
-        load_pretrained(model, modality, Path(path))
-    model.to(memory_format=torch.channels_last)  # a third less time per step on CPUs
-    spec = model.input_spec
-    if spec.ir is not None:
-        spec = spec.model_copy(update={"ir": spec.ir.model_copy(update={"encoding": recipe.ir_encoding})})
-    model.input_spec = spec
-    return model, spec
+    fabric = launched(recipe.precision)
+    first = fabric.is_global_zero
+    with stop_signals() as asked, claimed(out, resume) if first else nullcontext():
+        run, place = _begin(fabric, recipe, out, resume)
+        with fabric.rank_zero_first():  # one process renders, the others find it rendered
+            splits = splits_of(recipe, run.spec, cache, until(asked, report if first else silent))
+        _train(run, place, splits, workers, asked, report if first else silent)
+    return EpochResult(**best_row(out)) if first else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,21 +102,103 @@ class _Run:
     recipe: Recipe
     spec: InputSpec
     out: Path
+    model: nn.Module
     trained: Objective
     wrapped: nn.Module
     optimiser: torch.optim.Optimizer
 
 
+def _begin(fabric: Fabric, recipe: Recipe, out: Path, resume: bool) -> tuple[_Run, Place]:
+    torch.manual_seed(recipe.seed)
+    model, spec = make_network(recipe, fresh=not resume)
+    trained = objective(model, recipe.label_smoothing)
+    optimiser = make_optimiser(recipe, trained.parameters())
+    if resume:
+        place = go_on(out, recipe, trained, optimiser, fabric.world_size)
+    else:
+        place = Place()
+        if fabric.is_global_zero:
+            begin(out, recipe)
+    wrapped, optimiser = fabric.setup(trained, optimiser)
+    return _Run(fabric, recipe, spec, out, model, trained, wrapped, optimiser), place
+
+
+def _train(
+    run: _Run,
+    place: Place,
+    splits: Mapping[str, TrainingSamples],
+    workers: int,
+    asked: Callable[[], bool],
+    report: Report,
+) -> None:
+    fabric, recipe = run.fabric, run.recipe
+    # Not through fabric.setup_dataloaders: its loader sets the sampler's epoch by itself, counting from the process's
+    # start, and a resumed run would see other batches.
+    sampler, loader = batches_of(splits["train"], run.spec, recipe, workers, fabric.world_size, fabric.global_rank)
+    with tensorboard(run.out) if fabric.is_global_zero else nullcontext() as board:
+        while place.epoch < recipe.epochs:
+            sampler.begin(place.epoch, place.step)
+            terms = _train_epoch(run, loader, place, asked, report)
+            result = _validate(run, splits["validation"], place.epoch, terms)
+            place = Place(place.epoch + 1)
+            if board is not None:
+                _save_epoch(run, place, result, board)
+            report("epoch", place.epoch, recipe.epochs, f"loss {result.loss:.4f}, EER {result.eer:.2%}")
+
+
+def _save_epoch(run: _Run, place: Place, result: EpochResult, board: TensorBoardLogger) -> None:
+    """Checkpoints before the line that tells of them, and what resuming needs last: a kill in between repeats the
+    epoch."""
+    earlier = [row["validation_loss"] for row in read_metrics(run.out) if row["epoch"] < result.epoch]
+    for name in [LAST] if earlier and result.validation_loss >= min(earlier) else [LAST, CHECKPOINT]:
+        save_checkpoint(
+            run.out / name, run.recipe.model, run.recipe.model_options, run.model.state_dict(), run.model.input_spec
+        )
+    add_metrics(run.out, asdict(result))
+    save_resume(run.out, place, run.trained, run.optimiser)
+    log_epoch(board, asdict(result))
+    with suppress(MissingExtra):
+        write_atomically(run.out / CURVES, draw_curves(read_metrics(run.out)).encode())
+
+
+def make_network(recipe: Recipe, *, fresh: bool = True) -> tuple[nn.Module, InputSpec]:
+    """The network of a recipe and the preprocessing it is trained with.
+
+    Args:
+        fresh: with the weights that the recipe begins with; else whatever weights, to be replaced.
+
+    Raises:
+        CheckpointError, UsageError: pretrained weights do not fit.
+    """
+    model = create_model(recipe.model, **recipe.model_options)
+    if fresh and recipe.start is not None:
+        fill(model, Path(recipe.start))
+    for modality, path in recipe.pretrained.items() if fresh else ():
+        load_pretrained(model, modality, Path(path))
+    model.to(memory_format=torch.channels_last)  # a third less time per step on CPUs
+    spec = model.input_spec
+    if spec.ir is not None:
+        spec = spec.model_copy(update={"ir": spec.ir.model_copy(update={"encoding": recipe.ir_encoding})})
+    model.input_spec = spec
+    return model, spec
+
+
 def _train_epoch(
-    run: _Run, loader: DataLoader[Batch | EdgefasError], place: Place, stop: StopFlag, report: Report
+    run: _Run,
+    loader: DataLoader[Batch | EdgefasError],
+    place: Place,
+    asked: Callable[[], bool],
+    report: Report,
 ) -> dict[str, float]:
     """Means of the loss's terms. `place` moves on with each step that was taken."""
     recipe, steps = run.recipe, len(loader)
     generator = _seeded(recipe, place.epoch, run.fabric.global_rank)
-    batches = iter(loader)  # draws a number of its own
+    with unheard_by_children():
+        batches = iter(loader)  # draws a number of its own
     if place.generators is not None:
-        generator.set_state(place.generators["augmentation"])
-        torch.set_rng_state(place.generators["global"])
+        # Clones: torch reads a state from the beginning of its storage, which for a row is another process's.
+        generator.set_state(place.generators["augmentation"][run.fabric.global_rank].clone())
+        torch.set_rng_state(place.generators["global"][run.fabric.global_rank].clone())
     run.wrapped.train()
     totals = place.totals = place.totals or {}
     run.optimiser.zero_grad(set_to_none=True)
@@ -167,8 +215,8 @@ def _train_epoch(
                 run.fabric.clip_gradients(run.wrapped, run.optimiser, max_norm=recipe.max_gradient_norm)
             run.optimiser.step()
             run.optimiser.zero_grad(set_to_none=True)
-            if stop.set:
-                _stop(run, Place(place.epoch, step + 1, totals, _states(generator)))
+            if any_of(run.fabric, asked()):
+                _stop(run, Place(place.epoch, step + 1, totals, of_all(run.fabric, _states(generator))))
         report(f"epoch {place.epoch + 1}", step + 1, steps, f"loss {sum(totals.values()) / (step + 1):.4f}")
     return {name: total / steps for name, total in totals.items()}
 
@@ -176,9 +224,15 @@ def _train_epoch(
 def _backward(run: _Run, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
     target = run.fabric.to_device(batch.pop("bona_fide"))
     inputs = run.fabric.to_device(augment(batch, run.spec, run.recipe.augmentation, generator))
-    terms: dict[str, Tensor] = run.wrapped(bona_fide=target, **inputs)
-    require_finite(terms, run.trained, inputs, target, run.out)
-    run.fabric.backward(torch.stack(list(terms.values())).sum() / run.recipe.accumulate)
+    try:
+        terms: dict[str, Tensor] = run.wrapped(bona_fide=target, **inputs)
+        require_finite(terms, run.trained, inputs, target, run.out)
+        run.fabric.backward(torch.stack(list(terms.values())).sum() / run.recipe.accumulate)
+    except torch.OutOfMemoryError:
+        half, twice = run.recipe.batch_size // 2, run.recipe.accumulate * 2
+        raise EdgefasError(
+            f"the GPU's memory does not hold {len(target)} faces; give batch_size={half} accumulate={twice}"
+        ) from None
     return terms
 
 
@@ -186,7 +240,8 @@ def _stop(run: _Run, place: Place) -> None:
     if run.fabric.is_global_zero:
         save_resume(run.out, place, run.trained, run.optimiser)
     raise TrainingStopped(
-        f"stopped after step {place.step} of epoch {place.epoch + 1}, and saved; go on: the same command with --resume"
+        f"stopped after step {place.step} of epoch {place.epoch + 1}, and saved in {run.out}; go on: the same command "
+        "with --resume (an ablation goes on without it)"
     )
 
 
@@ -201,42 +256,11 @@ def _states(generator: torch.Generator) -> dict[str, Tensor]:
     return {"augmentation": generator.get_state(), "global": torch.get_rng_state()}
 
 
-def _validate(
-    model: nn.Module, samples: TrainingSamples, spec: InputSpec, epoch: int, terms: dict[str, float], batch: int
-) -> EpochResult:
-    every = score_samples(model, samples, spec, batch)
+def _validate(run: _Run, samples: TrainingSamples, epoch: int, terms: dict[str, float]) -> EpochResult:
+    every = score_samples(run.model, samples, run.spec, run.recipe.batch_size)
     seen = ~np.isnan(every)
     scores, species = every[seen], samples.species[seen]
     threshold, eer = equal_error_threshold(scores, species)
     rates = error_rates(scores, species, threshold)
-    loss = sum(terms.values())
-    return EpochResult(epoch, loss, terms, balanced_cross_entropy(scores, species), eer, threshold, rates)
-
-
-@contextmanager
-def _tensorboard(out: Path) -> Iterator[TensorBoardLogger]:
-    """Whole when the block ends, whatever ends it."""
-    board = TensorBoardLogger(root_dir=out, name="", version="")
-    try:
-        yield board
-    finally:
-        board.finalize("")
-
-
-def _curves_of(result: EpochResult) -> dict[str, float]:
-    """What TensorBoard draws."""
-    terms = {f"terms/{name}": term for name, term in result.terms.items()}
-    return {"loss": result.loss, "validation_loss": result.validation_loss, "eer": result.eer, **terms}
-
-
-def _as_row(result: EpochResult) -> dict[str, Any]:
-    return {
-        "epoch": result.epoch,
-        "loss": result.loss,
-        "terms": result.terms,
-        "validation_loss": result.validation_loss,
-        "eer": result.eer,
-        "threshold": result.threshold,
-        "bpcer": result.rates.bpcer,
-        "apcer": result.rates.apcer,
-    }
+    loss, validation_loss = sum(terms.values()), balanced_cross_entropy(scores, species)
+    return EpochResult(epoch, loss, terms, validation_loss, eer, threshold, rates.bpcer, rates.apcer)

@@ -1,12 +1,8 @@
-"""What training tells as it goes on, and the wish to stop."""
+"""What training tells as it goes on, and its end before its time."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Protocol
 
 from edgefas.errors import EdgefasError
@@ -22,28 +18,19 @@ class Report(Protocol):
 class TrainingStopped(EdgefasError):
     """Somebody asked for the end; what was done is saved."""
 
-    exit_code = 128 + signal.SIGTERM
+    exit_code = 130
 
 
-class StopFlag:
-    """Set by SIGTERM: the step under way is finished and saved first."""
-
-    def __init__(self) -> None:
-        self.set = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.set = True
+def silent(what: str, done: int, total: int, note: str = "") -> None:
+    """A report to nobody."""
 
 
-@contextmanager
-def stop_on_sigterm() -> Iterator[StopFlag]:
-    """Signals can only be heard in the main thread; elsewhere the flag stays down."""
-    flag = StopFlag()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-    before = signal.signal(signal.SIGTERM, flag)
-    try:
-        yield flag
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def until(asked: Callable[[], bool], report: Report) -> Report:
+    """`report`, which raises TrainingStopped once the end is asked for: of work that keeps nothing half done."""
+
+    def told(what: str, done: int, total: int, note: str = "") -> None:
+        if asked():
+            raise TrainingStopped(f"stopped while {what}, {done} of {total}; nothing is trained yet: start again")
+        report(what, done, total, note)
+
+    return told

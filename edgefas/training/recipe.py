@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from edgefas.contracts import Contract, IREncoding, Modality
+from edgefas.contracts import Contract, ContractError, IREncoding, Modality
 from edgefas.errors import UsageError
+from edgefas.sensors.simulator.episode import Presentation
 from edgefas.training.shipped import read_mapping
 
 SHIPPED = resources.files("edgefas.training").joinpath("recipes")
@@ -24,13 +25,19 @@ class SimulatedSplit(Contract):
     last_subject: int = Field(ge=0)
     sites: tuple[int, ...] = Field(min_length=1)
     seed: int = Field(ge=0)
-    samples: dict[str, int] = Field(description="presentation -> number of samples", min_length=1)
+    samples: dict[Presentation, Annotated[int, Field(ge=1)]] = Field(description="how many of each presentation")
     frames_per_episode: int = Field(4, ge=1, le=30)
 
     @model_validator(mode="after")
     def _ordered(self) -> SimulatedSplit:
         if self.first_subject > self.last_subject:
             raise ValueError(f"first_subject {self.first_subject} is after last_subject {self.last_subject}")
+        return self
+
+    @model_validator(mode="after")
+    def _of_both_classes(self) -> SimulatedSplit:
+        if Presentation.BONA_FIDE not in self.samples or len(self.samples) < 2:
+            raise ValueError("samples must name bona_fide and at least one attack")
         return self
 
 
@@ -65,12 +72,15 @@ class DatasetData(Contract):
 
 def _kind_of(data: Any) -> str:
     """Recipes of simulated data need not say so."""
-    kind = data.get("kind", "simulated") if isinstance(data, dict) else data.kind
+    kind = data.get("kind", "simulated") if isinstance(data, dict) else getattr(data, "kind", "simulated")
     return str(kind)
 
 
 Data = Annotated[
-    Annotated[SimulatedData, Tag("simulated")] | Annotated[DatasetData, Tag("dataset")], Discriminator(_kind_of)
+    Annotated[SimulatedData, Tag("simulated")] | Annotated[DatasetData, Tag("dataset")],
+    Discriminator(
+        _kind_of, custom_error_type="kind", custom_error_message="kind must be 'simulated' or 'dataset' (data.kind)"
+    ),
 ]
 
 
@@ -112,10 +122,13 @@ class Schedule(Contract):
 
 
 class Recipe(Contract):
-    """One training run; equal recipes on equal machines give equal checkpoints."""
+    """One training run; equal recipes on equal machines give equal weights."""
 
     model: str
     model_options: dict[str, Any] = Field(default_factory=dict)
+    start: str | None = Field(
+        None, description="a checkpoint of edgefas train, of the same network, to begin from; none: fresh weights"
+    )
     pretrained: dict[Modality, str] = Field(
         default_factory=dict, description="modality -> .safetensors of timm or torchvision for its backbone"
     )
@@ -132,6 +145,12 @@ class Recipe(Contract):
     batch_size: int = Field(ge=2, le=4096)
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="keeps log-odds finite on separable data")
     seed: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Recipe:
+        if self.start is not None and self.pretrained:
+            raise ValueError("start and pretrained both say which weights to begin with; give one of them")
+        return self
 
     @property
     def simulated(self) -> SimulatedData:
@@ -152,13 +171,16 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
         changes: `key=value` each, dots between the levels: `data.root=FOLDER`, `epochs=3`; a value is YAML.
 
     Raises:
-        UsageError: no such recipe, the file is no YAML mapping, or a change is not of that form.
-        ContractError: an unknown key or a value out of range, by name.
+        UsageError: no such recipe, the file is no YAML mapping, a change is not of that form, or an unknown key or a
+            value out of range, by name.
     """
     data = read_mapping("recipe", name, SHIPPED)
     for change in changes:
         _change(data, change)
-    return Recipe.from_dict(data)
+    try:
+        return Recipe.from_dict(data)
+    except ContractError as error:
+        raise UsageError(str(error)) from None
 
 
 def _change(data: dict[str, Any], change: str) -> None:

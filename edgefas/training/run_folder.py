@@ -7,15 +7,20 @@
     last.safetensors     the last epoch
     resume.safetensors   model, optimiser, random numbers and place; no pickle
     curves.svg           loss and error over epochs, where matplotlib is installed
-    events.*             the same for TensorBoard
+    events.*             the same for TensorBoard; written anew from the metrics by every start
+    bad_batch.safetensors  what a loss that is no number was computed from
 
-Every file is written whole or not at all, so a kill at any moment leaves the state of the last save.
+Every other file is written whole or not at all, so a kill at any moment leaves the state of the last save.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -27,12 +32,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from edgefas.contracts import ContractError
 from edgefas.errors import UsageError
-from edgefas.files import write_atomically
+from edgefas.files import FileWriteError, write_atomically
 from edgefas.training.recipe import Recipe
 
 RECIPE, RUN, METRICS, CURVES = "recipe.json", "run.json", "metrics.jsonl", "curves.svg"
 CHECKPOINT, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
+EVENTS = "events.*"
 
 
 @dataclass
@@ -44,29 +51,85 @@ class Place:
     totals: dict[str, float] | None = None
     """Of the loss's terms over the steps of this epoch."""
     generators: dict[str, Tensor] | None = None
-    """States of random number generators in the middle of an epoch."""
+    """States of random number generators in the middle of an epoch, (processes, n) each."""
 
 
-def open_run(out: Path, recipe: Recipe, model: nn.Module, optimiser: torch.optim.Optimizer, resume: bool) -> Place:
-    """Prepare the folder; gives the place to go on from.
+def holds_run(out: Path) -> bool:
+    """Whether something was trained there; what ended before its first save, as for want of data, is no run yet."""
+    return any((out / name).exists() for name in (RESUME, METRICS, CHECKPOINT, LAST))
+
+
+@contextmanager
+def claimed(out: Path, resume: bool) -> Iterator[None]:
+    """The folder is there, and no other training writes into it.
 
     Raises:
-        UsageError: it holds a run already, another one, or nothing to resume.
-        FileWriteError: it cannot be written.
+        UsageError: it holds a run already, nothing to resume, or another training writes into it.
+        FileWriteError: it cannot be made.
     """
-    text = recipe.to_json(indent=1)
-    if not resume:
-        if (out / RESUME).exists():  # what ended before its first save, as for want of data, is no run yet
-            raise UsageError(f"{out} holds a run already; add --resume to go on, or choose another --out")
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / RUN, json.dumps(_versions(), indent=1).encode() + b"\n")
-        write_atomically(out / RECIPE, text.encode())
-        return Place()
-    if not (out / RESUME).is_file():
+    if resume and not (out / RESUME).is_file():
         raise UsageError(f"there is nothing to resume in {out}; start without --resume")
-    if (out / RECIPE).read_text() != text:
-        raise UsageError(f"{out} was trained by another recipe; --resume needs the same one")
-    return _load(out / RESUME, model, optimiser)
+    if not resume and (out / RESUME).is_file():
+        raise UsageError(f"{out} holds a run already; add --resume to go on, or choose another --out")
+    if not resume and holds_run(out):
+        raise UsageError(
+            f"{out} holds checkpoints of a run that cannot go on without {RESUME}; choose another --out, or remove it"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise FileWriteError(f"cannot write {out}: {error.strerror}; choose another --out") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a killed process holds nothing
+        yield
+    except BlockingIOError:
+        raise UsageError(f"another training writes into {out}; wait for it, or choose another --out") from None
+    finally:
+        os.close(handle)
+
+
+def begin(out: Path, recipe: Recipe) -> None:
+    """Say what is run.
+
+    Raises:
+        FileWriteError: the folder cannot be written.
+    """
+    write_atomically(out / RUN, json.dumps(_versions(), indent=1).encode() + b"\n")
+    write_atomically(out / RECIPE, recipe.to_json(indent=1).encode())
+
+
+def go_on(out: Path, recipe: Recipe, model: nn.Module, optimiser: torch.optim.Optimizer, ranks: int) -> Place:
+    """Fill model and optimiser with what was saved; gives the place to go on from.
+
+    Raises:
+        UsageError: another recipe, nothing left to do, a damaged file, or another number of processes.
+    """
+    require_same(out, recipe)
+    place = _load(out / RESUME, model, optimiser)
+    if place.epoch >= recipe.epochs:
+        raise UsageError(f"the run in {out} has all its {recipe.epochs} epochs; nothing is left to train")
+    if place.generators is not None and len(place.generators["global"]) != ranks:
+        raise UsageError(
+            f"{out} was stopped within an epoch on {len(place.generators['global'])} processes; resume it on as many"
+        )
+    return place
+
+
+def require_same(out: Path, recipe: Recipe) -> None:
+    """Refuse to go on with a run of another recipe.
+
+    Raises:
+        UsageError: says which keys differ.
+    """
+    try:
+        before = Recipe.from_json((out / RECIPE).read_bytes())
+    except (OSError, ContractError) as error:
+        raise UsageError(f"{out / RECIPE} cannot be read ({error}); choose another --out") from None
+    was, now = (one.model_dump(mode="json") for one in (before, recipe))
+    other = [f"{key} was {json.dumps(was[key])}, is {json.dumps(now[key])}" for key in now if was[key] != now[key]]
+    if other:
+        raise UsageError(f"{out} holds a run of another recipe: {'; '.join(other)}. Give the same, or another --out")
 
 
 def save_resume(out: Path, place: Place, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
@@ -85,7 +148,7 @@ def _load(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Pla
     try:
         tensors = load(path.read_bytes())
     except SafetensorError as error:
-        raise UsageError(f"{path} is damaged ({error}); start a new run, or go on from {LAST}") from None
+        raise UsageError(f"{path} is damaged ({error}); choose another --out and start anew") from None
     parts: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         kind, _, rest = name.partition(".")
@@ -115,9 +178,9 @@ def read_metrics(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
-def best_so_far(out: Path) -> float | None:
-    """The lowest validation loss."""
-    return min((float(row["validation_loss"]) for row in read_metrics(out)), default=None)
+def best_row(out: Path) -> dict[str, Any]:
+    """The line of the best checkpoint: the first with the lowest validation loss."""
+    return min(read_metrics(out), key=lambda row: float(row["validation_loss"]))
 
 
 def _versions() -> dict[str, Any]:

@@ -15,10 +15,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from edgefas.contracts import InputSpec, Label
 from edgefas.errors import EdgefasError
 from edgefas.training.augment import Batch
+from edgefas.training.diagnose import require_finite_scores
 from edgefas.training.encoded import dataset_splits
 from edgefas.training.progress import Report
 from edgefas.training.recipe import Data, DatasetData, Recipe
 from edgefas.training.simulated import samples_for
+
+LEAST_FACES, TRIES = 2, 8
 
 
 class TrainingSamples(Protocol):
@@ -61,10 +64,17 @@ def batches_of(
 
 def sound(batches: Iterator[Batch | EdgefasError]) -> Iterator[Batch]:
     """What a loader gave; raises what kept a reader from reading."""
-    for batch in batches:
-        if isinstance(batch, EdgefasError):
-            raise batch
-        yield batch
+    try:
+        for batch in batches:
+            if isinstance(batch, EdgefasError):
+                raise batch
+            yield batch
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise EdgefasError(
+            "a process that reads pictures was ended from outside, maybe for want of memory; try --workers 1"
+        ) from None
 
 
 class EpochSampler(Sampler[list[int]]):
@@ -116,18 +126,24 @@ class EpochSampler(Sampler[list[int]]):
 def score_samples(
     model: nn.Module, samples: TrainingSamples, spec: InputSpec, batch_size: int = 64
 ) -> npt.NDArray[np.float32]:
-    """(N,) log-odds of every sample, in evaluation mode; NaN where no face was found."""
-    inputs, scores = _Inputs(samples, spec), np.full(len(samples), np.nan, np.float32)
+    """(N,) log-odds of every sample, in evaluation mode; NaN where no face was found.
+
+    Raises:
+        NotFinite: a face has a score that is no number.
+    """
+    scores = np.full(len(samples), np.nan, np.float32)
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
     with torch.inference_mode():
-        for start in range(0, len(inputs), batch_size):
-            found = samples.read(range(start, min(start + batch_size, len(inputs))), spec)
+        for start in range(0, len(samples), batch_size):
+            found = samples.read(range(start, min(start + batch_size, len(samples))), spec)
             if found:
                 batch = _stacked([one for _, one in found])
                 shown = {name: value.to(device) for name, value in batch.items()}
-                scores[[row for row, _ in found]] = model(**shown).float().cpu().numpy()
+                given = model(**shown).float().cpu().numpy()
+                require_finite_scores(given)
+                scores[[row for row, _ in found]] = given
     model.train(was_training)
     return scores
 
@@ -149,13 +165,19 @@ class _Inputs(Dataset[Batch | EdgefasError]):
             return error
 
     def _batch(self, indices: list[int]) -> Batch:
+        """Others take the place of a batch in which no two faces are found: batch norm needs two."""
         found = self._samples.read(indices, self._spec)
-        if not found:
-            raise EdgefasError(
-                f"no face was found in any of {len(indices)} samples of a batch; see: edgefas data check"
-            )
-        rows = [row for row, _ in found]
-        return {**_stacked([inputs for _, inputs in found]), "bona_fide": torch.from_numpy(self.bona_fide[rows])}
+        others = np.random.default_rng(indices)
+        for _ in range(TRIES):
+            if len(found) >= LEAST_FACES:
+                rows = [row for row, _ in found]
+                labels = torch.from_numpy(self.bona_fide[rows])
+                return {**_stacked([inputs for _, inputs in found]), "bona_fide": labels}
+            found = self._samples.read(others.integers(len(self), size=len(indices)).tolist(), self._spec)
+        raise EdgefasError(
+            f"in {TRIES} batches of {len(indices)} samples no two faces were found; look at the pictures, or at the "
+            "data set's format: edgefas data check"
+        )
 
 
 def _stacked(inputs: Sequence[Mapping[str, npt.NDArray[np.float32]]]) -> dict[str, Tensor]:

@@ -28,7 +28,10 @@ def read_mapping(what: str, name: str, shipped: Traversable) -> dict[str, Any]:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise UsageError(f"there is no {what} file {name}")
-        text = path.read_text()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{name} cannot be read as text: {error}") from None
     else:
         known = sorted(entry.name.removesuffix(".yaml") for entry in shipped.iterdir())
         if name not in known:

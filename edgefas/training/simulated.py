@@ -6,9 +6,10 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import shutil
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgefas.contracts import DepthInput, InputSpec, IREncoding, IRInput, RGBInput
-from edgefas.errors import UsageError
+from edgefas.errors import EdgefasError, UsageError
 from edgefas.faces import detect_faces
+from edgefas.files import folder_written_atomically
 from edgefas.preprocess import crop_box, inside_share, preprocess
 from edgefas.sensors.simulator import SIMULATOR_VERSION
-from edgefas.sensors.simulator.episode import Episode, Presentation, sample_episode
+from edgefas.sensors.simulator.episode import Episode, sample_episode
 from edgefas.sensors.simulator.render import render
 from edgefas.sensors.simulator.truth import true_face
+from edgefas.signals import unheard_by_children
 from edgefas.training.recipe import SimulatedData, SimulatedSplit
 
 F16 = npt.NDArray[np.float16]
@@ -30,7 +33,10 @@ F32 = npt.NDArray[np.float32]
 
 EPISODE_FRAMES = 30
 """Frame indices are drawn from the loop that the simulated camera plays."""
+INDEX = "index.json"
 Progress = Callable[[int, int], None]
+Job = tuple[Episode, list[int], InputSpec]
+"""Some frames of an episode, for a network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +81,15 @@ def samples_for(
             "set simulator_version in a copy of the recipe and train again"
         )
     folder = cache / f"simulated-{_key(split, spec)}"
-    if not (folder / "index.json").is_file():
-        _render_split(split, spec, folder, progress)
-    index = json.loads((folder / "index.json").read_text())
-    arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
-    return Samples(arrays, np.array(index["species"]), np.array(index["subjects"]), index["detected_share"])
+    if not folder.exists():
+        with folder_written_atomically(folder) as partial:
+            _render_split(split, spec, partial, progress)
+    try:
+        index = json.loads((folder / INDEX).read_text())
+        arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+        return Samples(arrays, np.array(index["species"]), np.array(index["subjects"]), index["detected_share"])
+    except (OSError, ValueError, KeyError) as error:
+        raise EdgefasError(f"{folder} is damaged ({error}); remove it, and it is rendered again") from None
 
 
 def _with_all_modalities(spec: InputSpec) -> InputSpec:
@@ -104,10 +114,9 @@ def _key(split: SimulatedSplit, spec: InputSpec) -> str:
 def plan(split: SimulatedSplit) -> Iterator[tuple[Episode, list[int]]]:
     """Episodes of a split, and which of their frames are samples; presentations take turns over the subjects."""
     count = split.last_subject - split.first_subject + 1
-    for name, total in split.samples.items():
-        kind = Presentation(name)
+    for kind, total in split.samples.items():
         for number in range(-(-total // split.frames_per_episode)):
-            seed = int.from_bytes(hashlib.sha256(f"{split.seed}/{name}/{number}".encode()).digest()[:3], "big")
+            seed = int.from_bytes(hashlib.sha256(f"{split.seed}/{kind.value}/{number}".encode()).digest()[:3], "big")
             subject = split.first_subject + number % count
             episode = sample_episode(kind, subject, split.sites[number % len(split.sites)], seed)
             wanted = min(split.frames_per_episode, total - number * split.frames_per_episode)
@@ -119,35 +128,47 @@ def _render_split(split: SimulatedSplit, spec: InputSpec, folder: Path, progress
     jobs = [(episode, frames, spec) for episode, frames in plan(split)]
     jobs.sort(key=lambda job: job[0].subject)  # a head is modelled once for its subject's episodes in a row
     total = sum(len(frames) for _, frames, _ in jobs)
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     arrays: dict[str, F16] = {}
     species: list[str] = []
     subjects: list[int] = []
     found = 0
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        for (episode, _, _), rows in zip(jobs, pool.map(_samples_of_episode, jobs, chunksize=8), strict=True):
-            for inputs, detected in rows:
-                for name, value in inputs.items():
-                    if name not in arrays:
-                        arrays[name] = np.lib.format.open_memmap(
-                            partial / f"{name}.npy", "w+", np.float16, (total, *value.shape)
-                        )
-                    arrays[name][len(species)] = value
-                species.append(episode.presentation.value)
-                subjects.append(episode.subject)
-                found += detected
-                progress(len(species), total)
+    for (episode, _, _), rows in zip(jobs, _rendered(jobs), strict=True):
+        for inputs, detected in rows:
+            for name, value in inputs.items():
+                if name not in arrays:
+                    arrays[name] = _array(folder / f"{name}.npy", (total, *value.shape))
+                arrays[name][len(species)] = value
+            species.append(episode.presentation.value)
+            subjects.append(episode.subject)
+            found += detected
+            progress(len(species), total)
     for array in arrays.values():
         array.flush()  # type: ignore[attr-defined]
     index = {"species": species, "subjects": subjects, "detected_share": found / max(total, 1)}
-    (partial / "index.json").write_text(json.dumps(index))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    (folder / INDEX).write_text(json.dumps(index))
 
 
-def _samples_of_episode(job: tuple[Episode, list[int], InputSpec]) -> list[tuple[dict[str, F16], bool]]:
+def _array(path: Path, shape: tuple[int, ...]) -> F16:
+    array: F16 = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+    with path.open("rb+") as file:  # a hole that cannot be filled later ends the process without a word
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def _rendered(jobs: Sequence[Job]) -> Iterator[list[tuple[dict[str, F16], bool]]]:
+    """In order, by as many processes as there are cores."""
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            with unheard_by_children():
+                results = pool.map(_samples_of_episode, jobs, chunksize=8)
+            yield from results
+        except BrokenProcessPool:
+            raise EdgefasError("a process that renders was ended from outside, maybe for want of memory") from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _samples_of_episode(job: Job) -> list[tuple[dict[str, F16], bool]]:
     episode, indices, spec = job
     return [encode(episode, index, spec) for index in indices]
 

@@ -8,9 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edgefas.contracts import BoxCrop, DepthInput, InputSpec
-from edgefas.data import open_dataset
+from edgefas.contracts import BoxCrop, DepthInput, InputSpec, RGBInput
+from edgefas.data import Split, open_dataset
+from edgefas.data import inputs as inputs_module
 from edgefas.data.inputs import encoder
+from edgefas.training.encoded import EncodedSamples
+from tests.data import trees
 
 SPEC = InputSpec(crop=BoxCrop(scale=1.0), depth=DepthInput(height_px=40, width_px=40, clip_mm=60))
 
@@ -31,3 +34,29 @@ def test_millimetres_are_told_from_the_face_not_from_the_room_around_it(tmp_path
     assert relief[12, 12] == 0, "the telephone"
     assert relief[20, 20] == pytest.approx(0.5), "30 mm before it"
     assert relief[0, 0] == (-1 if side_px < 40 else 0), "the wall"
+
+
+@pytest.mark.parametrize("asked", [2, 3])
+def test_training_makes_the_moments_it_wants_and_no_others(
+    asked: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two pictures a clip: asked for three moments of them, it has two."""
+    trees.casia_surf_paper(tmp_path, "video")
+    for number, path in enumerate(sorted(tmp_path.rglob("color/*.jpg"))):
+        path.write_bytes(trees.picture(number))
+    table = open_dataset("casia-surf", tmp_path, "paper-video")
+    samples = EncodedSamples(table, Split.TRAIN, asked)
+    spec = InputSpec(crop=BoxCrop(scale=1.0), rgb=RGBInput(height_px=16, width_px=16))
+    encode = encoder(table, spec, asked)
+    whole = [inputs for row in table.rows(Split.TRAIN) for inputs in encode(table[int(row)])]
+    made = []
+    counted = inputs_module.encode_cropped
+    monkeypatch.setattr(inputs_module, "encode_cropped", lambda *given: made.append(1) or counted(*given))
+    rows = [asked * clip + 1 for clip in range(len(samples) // asked)]
+    found = samples.read(rows, spec)
+    assert [row for row, _ in found] == rows
+    for (_, inputs), wanted in zip(found, whole[1::2], strict=True):
+        assert wanted is not None
+        np.testing.assert_array_equal(inputs["rgb"], wanted["rgb"][0])
+    assert len({float(inputs["rgb"].mean()) for _, inputs in found}) == len(rows)
+    assert len(made) == len(rows) * (1 if asked == 2 else 3)

@@ -65,3 +65,22 @@ def test_foreign_and_broken_files(tmp_path: Path) -> None:
     for path in (broken, tmp_path / "absent.safetensors"):
         with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
             load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("edgefas.config", "{"),
+        ("edgefas.config", "[1]"),
+        ("edgefas.config", '{"width": "wide"}'),
+        ("edgefas.model", "dah-fass"),
+        ("edgefas.input_spec", "{}"),
+    ],
+)
+def test_a_header_that_cannot_be_used_names_the_file(tmp_path: Path, key: str, value: str) -> None:
+    path = saved(tmp_path)
+    with safetensors.safe_open(path, framework="pt") as file:
+        metadata = {**file.metadata(), key: value}
+    safetensors.torch.save_file(safetensors.torch.load_file(path), path, metadata)
+    with pytest.raises(CheckpointError, match=f"{path} has a header that this edgefas cannot use"):
+        load_checkpoint(path)

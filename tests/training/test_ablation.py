@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +16,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from edgefas.contracts import ContractError
 from edgefas.errors import UsageError
 from edgefas.training.ablation import RESULT, SHIPPED, Ablation, load_ablation, recipe_of, size_of
 from edgefas.training.recipe import DatasetData
+from edgefas.training.run_folder import RECIPE as RECIPE_FILE
+from edgefas.training.run_folder import RESUME
 from tests.conftest import Run
 
 NAMES = sorted(entry.name.removesuffix(".yaml") for entry in SHIPPED.iterdir())
@@ -96,7 +104,6 @@ def test_rows_are_trained_judged_and_written(captures: Path, tmp_path: Path, run
     assert code == 0, shown
     made = json.loads((out / "table.json").read_text())
     assert made["data"] == "folder captures"
-    assert made["command"].startswith("edgefas")
     assert [row["cells"] for row in made["rows"]] == [{"Patch": "whole"}, {"Patch": "16x16"}]
     assert [[one["seed"] for one in row["runs"]] for row in made["rows"]] == [[1, 2], [1, 2]]
     assert made["rows"][0]["paper"] == {"BPCER": 1.5, "HTER": 2.5, "parameters": 3.5, "TPR@FPR=0.0001": 4.5}
@@ -139,9 +146,21 @@ def test_what_is_done_is_not_done_again(captures: Path, tmp_path: Path, run: Run
     figures = [json.loads(text)["rows"][1]["runs"][0]["figures"] for text in (first, second)]
     assert figures[0] == figures[1]
 
-    code, _, told = run(*words, "epochs=3")
-    assert code == 2
-    assert "holds a run of another recipe" in told
+    for gone in (None, RESUME):
+        for path in out.rglob(gone or "nothing"):
+            path.unlink()
+        code, _, told = run(*words, "epochs=3")
+        assert code == 2
+        assert "holds a run of another recipe: epochs was 2, is 3" in told
+
+    further = written(tmp_path, figures={**TABLE["figures"], "EER": "EER"}, rows=[{"cells": ["whole"]}])
+    code, third, told = run(*words)  # the same file, whose table has a column more
+    assert code == 0, told
+    (result,) = json.loads(third)["rows"][0]["runs"]
+    assert further == table
+    assert result["figures"]["EER"] is not None
+    assert result["minutes"] is None, "it was trained before"
+    assert "not known" in (out / "table.md").read_text()
 
 
 def test_the_balance_of_gradients_is_a_figure(captures: Path, tmp_path: Path, run: Run) -> None:
@@ -192,14 +211,61 @@ def test_a_wrong_table_is_refused(changes: dict[str, Any], words: str, tmp_path:
         (["--ablation", "dah-fas-table2", "data.root=nowhere"], "nowhere"),
         (["--ablation", "dah-fas-table2", "epochz=3"], "did you mean 'epochs'"),
         (["--ablation", "dah-fas-table2", "--dry-run"], "--dry-run looks at one recipe"),
+        (["--ablation", "dah-fas-table2", "--seeds", "2", "seed=7"], "say how many with --seeds"),
+        (["dah-fas-lite-sim", "precision=16-mixed"], "16-mixed needs a GPU; without one: bf16-mixed"),
+        (["dah-fas-lite-sim", "data=foo"], "valid dictionary"),
+        (["dah-fas-lite-sim", "data.kind=foo"], "kind must be 'simulated' or 'dataset'"),
+        (["dah-fas-lite-sim", "data.train.samples.bogus=5"], "'bogus'"),
+        (["dah-fas-lite-sim", "data.train.samples={bona_fide: 5}"], "at least one attack"),
+        (["dah-fas-lite-sim", "data.train.samples.bona_fide=0"], "greater than or equal to 1"),
+        (["dah-fas-lite-sim", "start=a", "pretrained.rgb=b"], "give one of them"),
+        (["dah-fas-lite-sim", "start=nowhere.safetensors"], "nowhere.safetensors cannot be read as a checkpoint"),
         (["dah-fas-lite-sim", "--seeds", "3"], "the seed is a key: seed=2"),
         ([], "give a RECIPE, or --ablation NAME"),
     ],
 )
 def test_wrong_arguments(arguments: list[str], words: str, tmp_path: Path, run: Run) -> None:
     code, _, told = run("train", *arguments, *(["--out", tmp_path / "out"] if arguments else []))
-    assert code in (1, 2)
-    assert words in told
+    assert code == (1 if "nowhere" in words else 2)
+    assert words in " ".join(told.split())
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_a_split_of_one_class_is_refused(split: str, captures: Path, tmp_path: Path, run: Run) -> None:
+    lines = (captures / "captures.csv").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith(f"{split},attack")]
+    (captures / "captures.csv").write_text("\n".join(kept) + "\n")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    code, _, told = run("train", tmp_path / "recipe.yaml", f"data.root={captures}", "--out", tmp_path / "out")
+    assert code == 3
+    assert f"split {split} of folder captures has bona fide presentations only" in told
+
+
+@pytest.mark.parametrize(("number", "when"), [(signal.SIGTERM, RECIPE_FILE), (signal.SIGINT, RESUME)])
+def test_a_signal_to_the_readers_too_saves_and_stops(
+    number: signal.Signals, when: str, captures: Path, tmp_path: Path
+) -> None:
+    """As a terminal's Ctrl-C and the end of a job reach all of a group; while readers start, and after an epoch."""
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**RECIPE, "epochs": 1000}))
+    out = tmp_path / "out"
+    words = ["train", tmp_path / "recipe.yaml", f"data.root={captures}", "--out", out, "--workers", 2]
+    with subprocess.Popen(
+        [sys.executable, "-m", "edgefas", *map(str, words)], stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        while not (out / when).exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, number)
+        told = process.communicate()[1].decode()
+    assert (process.returncode, "and saved in" in told, "Traceback" in told) == (130, True, False), told
+    assert load_file(out / RESUME)
+
+
+def test_a_binary_recipe_is_refused(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "recipe.yaml").write_bytes(bytes(range(128, 256)))
+    code, _, told = run("train", tmp_path / "recipe.yaml")
+    assert code == 2
+    assert "cannot be read as text" in told
 
 
 def test_a_forgotten_folder_is_told_and_then_given(captures: Path, tmp_path: Path, run: Run) -> None:

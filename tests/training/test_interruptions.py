@@ -21,7 +21,7 @@ from edgefas.training.diagnose import BATCH_FILE, NotFinite
 from edgefas.training.loop import train
 from edgefas.training.progress import TrainingStopped
 from edgefas.training.recipe import Recipe, load_recipe
-from edgefas.training.run_folder import METRICS, RESUME
+from edgefas.training.run_folder import CHECKPOINT, LAST, METRICS, RESUME
 from edgefas.training.simulated import Samples
 
 TRAIN = """
@@ -68,32 +68,40 @@ def metrics(out: Path) -> str:
     return (out / METRICS).read_text()
 
 
-@pytest.mark.parametrize(("at", "changes"), [(2, {}), (5, {}), (4, {"accumulate": 2, "sampler": "balanced"})])
-def test_sigterm_saves_the_step_and_resuming_makes_the_same_losses(
-    at: int, changes: dict[str, object], tmp_path: Path
+@pytest.mark.parametrize(
+    ("at", "number", "changes"),
+    [
+        (2, signal.SIGTERM, {}),
+        (5, signal.SIGINT, {}),
+        (4, signal.SIGTERM, {"accumulate": 2, "sampler": "balanced"}),
+    ],
+)
+def test_a_signal_saves_the_step_and_resuming_makes_the_same_run(
+    at: int, number: signal.Signals, changes: dict[str, object], tmp_path: Path
 ) -> None:
     recipe = tiny(**changes)
     train(recipe, tmp_path / "whole", tmp_path, report=quiet)
 
     def terminate(what: str, done: int, total: int, note: str = "") -> None:
         if what == "epoch 1" and done == at - 1:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
     with pytest.raises(TrainingStopped, match=f"after step {at} of epoch 1"):
         train(recipe, tmp_path / "broken", tmp_path, report=terminate)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     train(recipe, tmp_path / "broken", tmp_path, resume=True, report=quiet)
     assert metrics(tmp_path / "broken") == metrics(tmp_path / "whole")
+    for name in (CHECKPOINT, LAST):
+        whole, broken = (load_file(tmp_path / run / name) for run in ("whole", "broken"))
+        assert all(torch.equal(broken[key], whole[key]) for key in whole)
 
 
 def test_a_kill_at_any_moment_leaves_a_state_to_go_on_from(tmp_path: Path) -> None:
     """kill -9 at moments spread over a run, saves among them; each time the next process goes on."""
     train(tiny(), tmp_path / "whole", tmp_path, report=quiet)
-    out, said = tmp_path / "killed", 0
+    out = tmp_path / "killed"
     for kill_at in (3, 7, 9, 13, None):
         mode = "resume" if (out / RESUME).is_file() else "anew"
-        if mode == "anew" and (out / "recipe.json").exists():
-            (out / "recipe.json").unlink()  # killed before the first save: there is nothing to go on from
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with subprocess.Popen(
             [sys.executable, "-c", TRAIN, out, mode], stdout=subprocess.PIPE, text=True, env=environment
@@ -107,7 +115,6 @@ def test_a_kill_at_any_moment_leaves_a_state_to_go_on_from(tmp_path: Path) -> No
         if process.returncode == 0:
             break
     assert process.returncode == 0
-    assert said > 0
     assert metrics(out) == metrics(tmp_path / "whole")
 
 
@@ -135,8 +142,6 @@ def test_a_loss_that_is_no_number_names_the_layer_and_keeps_the_batch(
         return forward(self, x)
 
     monkeypatch.setattr(MobileNetV2, "forward_features", broken)
-    seen = [name for name, _ in MobileNetV2(1, 1).named_modules() if name.endswith("features.3.conv.0.1")]
-    assert seen
     monkeypatch.setattr(torch.nn.BatchNorm2d, "forward", _nan_if_broken(torch.nn.BatchNorm2d.forward))
     with pytest.raises(NotFinite, match=r"first layer whose output is not finite is .*features\.3\.conv\.0\.1"):
         train(tiny(), tmp_path / "run", tmp_path, report=quiet)

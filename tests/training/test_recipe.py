@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from edgefas.contracts import ContractError
 from edgefas.errors import UsageError
 from edgefas.training.recipe import SHIPPED, Recipe, load_recipe
 
@@ -25,14 +24,14 @@ def test_unknown_name_suggests() -> None:
 def test_unknown_key_is_named_with_a_suggestion(tmp_path: Path) -> None:
     text = SHIPPED.joinpath("dah-fas-lite-sim.yaml").read_text().replace("batch_size", "batchsize")
     (tmp_path / "r.yaml").write_text(text)
-    with pytest.raises(ContractError, match="batchsize: unknown field; did you mean 'batch_size'"):
+    with pytest.raises(UsageError, match="batchsize: unknown field; did you mean 'batch_size'"):
         load_recipe(str(tmp_path / "r.yaml"))
 
 
 def test_a_shared_subject_is_refused(tmp_path: Path) -> None:
     text = SHIPPED.joinpath("dah-fas-lite-sim.yaml").read_text().replace("first_subject: 200", "first_subject: 100")
     (tmp_path / "r.yaml").write_text(text)
-    with pytest.raises(ContractError, match="leak"):
+    with pytest.raises(UsageError, match="leak"):
         load_recipe(str(tmp_path / "r.yaml"))
 
 

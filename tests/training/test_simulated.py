@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import resource
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgefas.contracts import InputSpec, IREncoding, Modality
-from edgefas.errors import UsageError
+from edgefas.errors import EdgefasError, UsageError
+from edgefas.files import FileWriteError
 from edgefas.models.registry import default_input_spec
 from edgefas.sensors.simulator import SIMULATOR_VERSION
 from edgefas.training import simulated
+from edgefas.training.progress import TrainingStopped, silent, until
 from edgefas.training.recipe import SimulatedData, SimulatedSplit
 from edgefas.training.simulated import plan, samples_for
 
@@ -56,6 +61,10 @@ def test_rendered_once_for_all_encodings(tmp_path: Path, monkeypatch: pytest.Mon
     np.testing.assert_array_equal(shared.arrays["ir_lit"], first.arrays["ir_lit"])
     with pytest.raises(AssertionError, match="rendered again"):
         samples_for(DATA, LATER, spec(IREncoding.LIT), tmp_path, quiet)
+    (folder,) = tmp_path.iterdir()
+    (folder / "rgb.npy").write_bytes((folder / "rgb.npy").read_bytes()[:1000])
+    with pytest.raises(EdgefasError, match=f"{folder} is damaged .*; remove it, and it is rendered again"):
+        samples_for(DATA, SPLIT, spec(IREncoding.LIT), tmp_path, quiet)
 
 
 def test_a_plan_is_the_same_each_time_and_holds_what_is_asked() -> None:
@@ -70,3 +79,25 @@ def test_another_simulator_version_is_refused(tmp_path: Path) -> None:
     old = DATA.model_copy(update={"simulator_version": SIMULATOR_VERSION - 1})
     with pytest.raises(UsageError, match="train again"):
         samples_for(old, SPLIT, spec(IREncoding.LIT), tmp_path, quiet)
+
+
+def test_a_full_disk_is_told_and_nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of a sparse file that find no room would end the process without a word."""
+    sample = {"rgb": np.zeros((3, 48, 48), np.float16)}
+    monkeypatch.setattr(simulated, "_rendered", lambda jobs: ([(sample, True)] * len(job[1]) for job in jobs))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(FileWriteError, match=r"cannot write .*simulated-.*: File too large"):
+            samples_for(DATA, SPLIT, spec(IREncoding.LIT), tmp_path, quiet)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
+def test_rendering_stops_when_it_is_asked_to(tmp_path: Path) -> None:
+    """Nothing is left: neither a folder nor a process."""
+    with pytest.raises(TrainingStopped, match="stopped while rendering, 1 of 3"):
+        samples_for(DATA, SPLIT, spec(IREncoding.LIT), tmp_path, partial(until(lambda: True, silent), "rendering"))
+    assert not list(tmp_path.iterdir())
+    assert not multiprocessing.active_children()
