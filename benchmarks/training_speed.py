@@ -1,22 +1,21 @@
-"""What training costs: pictures a second and peak memory of each system, what the loop adds to one written by hand,
+"""What training costs: faces a second and peak memory of each system, what the loop adds to one written by hand,
 whether batches are waited for, and deformable convolution against gathering.
 
     python -m edgefas.benchmarks.training_speed DATA [-o results.json]
 
 DATA is a folder that `edgefas data check --dataset folder` accepts (`edgefas data synth DATA --layout bench-v1`).
-`edgefas train`, the same written by hand in a dozen lines, and bare steps on a batch that is there already take turns
-within one run; what is judged is their ratio, turn by turn. Each system is measured in a process of its own.
+Each way to train (`edgefas.benchmarks.training_steps`) runs in a process of its own, and they take turns; what is
+judged is the ratio of two ways, turn by turn. After some turns all are started anew: where a process gets its memory
+from alone makes two of one kind differ by some percent.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -28,175 +27,122 @@ import typer
 from torch import Tensor
 
 from edgefas.benchmarks.environment import environment, finish
-from edgefas.benchmarks.memory import high_water_mb
+from edgefas.benchmarks.training_steps import BATCH, BLOCK, WARM_UP, PlainLoop, Way, batches, timed_recipe
+from edgefas.cli.console import errors
 from edgefas.cli.guard import run_script
-from edgefas.contracts import InputSpec
-from edgefas.errors import UsageError
+from edgefas.errors import EdgefasError, UsageError
 from edgefas.ops import deform_conv2d
-from edgefas.training.augment import Batch, augment
-from edgefas.training.loop import make_network, train
-from edgefas.training.objective import objective
-from edgefas.training.optimise import make_optimiser
-from edgefas.training.recipe import Recipe, load_recipe
-from edgefas.training.samples import batches_of, sound, splits_of
+from edgefas.training.recipe import Recipe
+from edgefas.training.samples import splits_of
 
 SYSTEMS = ("dah-fas-lite-sim", "mm-fas-sim", "uadapter-fas-sim", "eca-fas-sim")
-BATCH, BLOCK, BLOCKS = 16, 4, 12
-WARM_UP, READERS = 2, 2
+STARTS, TURNS = 5, 4
 REST_S = 0.3
-"""Before each block: the readers of the block before fill their queues. Then a step that is not counted: the other
-network's weights lie in the caches. Either would count against the loop, which is the last to come."""
+"""Before each block: the readers of the block before fill their queues."""
+REPEATS = 12
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one system, in pictures (faces) a second unless the name says otherwise; medians."""
+    """Of one system, in faces a second unless the name says otherwise; medians."""
 
     system: str
     forward: float
     forward_backward: float
-    """With the optimiser's step, on a batch that is there already."""
+    """With clipping and the optimiser's step, on a batch that is there already."""
     by_hand: float
     """A plain torch loop with the same readers and augmentation."""
     loop: float
-    """`edgefas train`: checks of every loss, clipping, sums, progress, a stop at any step."""
+    """`edgefas train`: a check of every loss, sums, progress, a stop at any step."""
     loop_overhead_percent: float
-    """Of `loop` against `by_hand`."""
+    """Of `loop` against `by_hand`: the median over starts of the median over turns."""
+    loop_overhead_percent_of_starts: list[float]
     augmentation_percent: float
     """Of a bare step, alone."""
     loading: float
     """Reading, decoding and preprocessing alone, by two processes."""
     forward_peak_mb: float
-    """Of the process after it, interpreter and libraries included."""
+    """Of a process that does only this, interpreter and libraries included."""
     forward_backward_peak_mb: float
 
 
 def measure(name: str, data: Path) -> Speed:
-    """One system, in this process."""
-    kind = f"data={{kind: dataset, dataset: folder, root: {json.dumps(str(data))}}}"
-    recipe = load_recipe(name, [kind, f"batch_size={BATCH}", "epochs=1"])
-    plain = _PlainLoop(recipe)
-    forward, forward_mb = plain.forward_s(), _peak_mb()
-    plain.bare_step()
-    step_mb = _peak_mb()
-    turns = _in_turns(recipe, plain)
-    bare, by_hand, loop = np.median(turns, 0)
+    """All ways of one system, and what goes on beside them."""
+    recipe = timed_recipe(name, data)
+    plain = PlainLoop(recipe)
+    _require_enough(recipe, plain)
+    starts = [_turns(name, data) for _ in range(STARTS)]
+    took_s = {way: float(np.median([start[way][:, 0] for start in starts])) for way in Way}
+    peak_mb = {way: float(np.median([start[way][-1, 1] for start in starts])) for way in Way}
+    overheads = [100 * float(np.median(start[Way.LOOP][:, 0] / start[Way.BY_HAND][:, 0]) - 1) for start in starts]
     return Speed(
         system=name,
-        forward=BATCH / forward,
-        forward_backward=BATCH / bare,
-        by_hand=BATCH / by_hand,
-        loop=BATCH / loop,
-        loop_overhead_percent=100 * float(np.median(turns[:, 2] / turns[:, 1]) - 1),
-        augmentation_percent=100 * plain.augmentation_s() / bare,
-        loading=_loading(recipe, plain.spec),
-        forward_peak_mb=forward_mb,
-        forward_backward_peak_mb=step_mb,
+        forward=BATCH / took_s[Way.FORWARD],
+        forward_backward=BATCH / took_s[Way.BARE],
+        by_hand=BATCH / took_s[Way.BY_HAND],
+        loop=BATCH / took_s[Way.LOOP],
+        loop_overhead_percent=float(np.median(overheads)),
+        loop_overhead_percent_of_starts=overheads,
+        augmentation_percent=100 * _median_s(plain.augmented) / took_s[Way.BARE],
+        loading=_loading(recipe, plain),
+        forward_peak_mb=peak_mb[Way.FORWARD],
+        forward_backward_peak_mb=peak_mb[Way.BARE],
     )
 
 
-def _peak_mb() -> float:
-    """Of this process so far."""
-    return high_water_mb(Path("/proc/self/status").read_text())
+def _require_enough(recipe: Recipe, plain: PlainLoop) -> None:
+    needed = BATCH * max(WARM_UP + TURNS * (BLOCK + 1), WARM_UP + REPEATS)
+    found = len(splits_of(recipe, plain.spec, Path(), lambda *told: None)["train"].species)
+    if found < needed:
+        raise UsageError(f"the train split has {found} pictures; to be timed on it must have {needed} at least")
 
 
-class _PlainLoop:
-    """The least that trains: batch, loss, gradients, step."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.model, self.spec = make_network(recipe)
-        self.trained = objective(self.model, recipe.label_smoothing)
-        self.optimiser = make_optimiser(recipe, self.trained.parameters())
-        self.generator = torch.Generator().manual_seed(0)
-        self.inputs = {m.value: torch.randn(BATCH, *self.spec.shape(m)) for m in self.spec.modalities}
-        self.labels = (torch.arange(BATCH) % 2).float()
-        self.trained.train()
-
-    def forward_s(self) -> float:
-        self.model.eval()
-        with torch.no_grad():
-            took_s = _median_s(lambda: self.model(**self.inputs))
-        self.model.train()
-        return took_s
-
-    def augmentation_s(self) -> float:
-        return _median_s(lambda: augment(self.inputs, self.spec, self.recipe.augmentation, self.generator))
-
-    def bare_step(self) -> None:
-        self._step(self.inputs, self.labels)
-
-    def step(self, batch: Batch) -> None:
-        labels = batch.pop("bona_fide")
-        self._step(augment(batch, self.spec, self.recipe.augmentation, self.generator), labels)
-
-    def _step(self, inputs: Batch, labels: Tensor) -> None:
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(self.trained(bona_fide=labels, **inputs).values())).sum().backward()
-        self.optimiser.step()
+def _turns(name: str, data: Path) -> dict[Way, npt.NDArray[np.float64]]:
+    """(TURNS, 2) seconds a step and peak MB of each way."""
+    found: dict[Way, list[list[float]]] = {way: [] for way in Way}
+    command = [sys.executable, "-m", "edgefas.benchmarks.training_steps", str(data), name]
+    with ExitStack() as stack:
+        processes = {
+            way: stack.enter_context(
+                subprocess.Popen([*command, way.value], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for way in Way
+        }
+        for process in processes.values():
+            _line(process)  # it has warmed up
+        for turn in range(TURNS):
+            for way in list(Way)[:: 1 if turn % 2 else -1]:  # so that none always comes after the same other
+                time.sleep(REST_S)
+                found[way].append(_block(processes[way]))
+    return {way: np.array(rows) for way, rows in found.items()}
 
 
-class _Enough(Exception):
-    """Ends a training that has been timed."""
+def _block(process: subprocess.Popen[str]) -> list[float]:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    figures = [float(word) for word in _line(process).split()]
+    _line(process)  # it waits again
+    return figures
 
 
-def _in_turns(recipe: Recipe, plain: _PlainLoop) -> npt.NDArray[np.float64]:
-    """(BLOCKS, 3) seconds a step: bare, by hand, `edgefas train`."""
-    turns: list[tuple[float, float, float]] = []
-    batches = _batches(recipe, plain.spec)
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    got = process.stdout.readline()
+    if not got:
+        raise EdgefasError("one way to train ended in the middle; what it said is above")
+    return got
+
+
+def _loading(recipe: Recipe, plain: PlainLoop) -> float:
+    """Faces a second that the readers read, with nothing else to do."""
+    read = batches(recipe, plain.spec)
     for _ in range(WARM_UP):
-        plain.bare_step()
-        plain.step(next(batches))
-    begin, count = 0.0, 0
-
-    def report(what: str, done: int, total: int, note: str = "") -> None:
-        nonlocal begin, count
-        if not what.startswith("epoch "):
-            return
-        count += 1
-        if count == WARM_UP + 1:  # this step was not counted, either
-            begin = time.perf_counter()
-        elif count == WARM_UP + 1 + BLOCK:
-            loop_s = (time.perf_counter() - begin) / BLOCK
-            turns.append((_block_s(plain.bare_step), _block_s(lambda: plain.step(next(batches))), loop_s))
-            if len(turns) == BLOCKS:
-                raise _Enough
-            count = WARM_UP
-            time.sleep(REST_S)
-
-    with tempfile.TemporaryDirectory() as folder, suppress(_Enough):
-        train(recipe, Path(folder) / "run", Path(folder), workers=READERS, report=report)
-    if len(turns) < BLOCKS:
-        least = BATCH * (WARM_UP + BLOCKS * (BLOCK + 1))
-        raise UsageError(f"the train split is too small to be timed on; it must have {least} pictures at least")
-    return np.array(turns)
-
-
-def _block_s(step: Callable[[], None]) -> float:
-    time.sleep(REST_S)
-    step()
+        next(read)
     begin = time.perf_counter()
-    for _ in range(BLOCK):
-        step()
-    return (time.perf_counter() - begin) / BLOCK
-
-
-def _batches(recipe: Recipe, spec: InputSpec) -> Iterator[Batch]:
-    samples = splits_of(recipe, spec, Path(), lambda *told: None)["train"]
-    sampler, loader = batches_of(samples, spec, recipe, READERS, 1, 0)
-    sampler.begin(0)
-    return sound(iter(loader))
-
-
-def _loading(recipe: Recipe, spec: InputSpec) -> float:
-    """Pictures a second that the readers read, with nothing else to do."""
-    batches = _batches(recipe, spec)
-    for _ in range(WARM_UP):
-        next(batches)
-    begin, count = time.perf_counter(), 40
-    for _ in range(count):
-        next(batches)
-    return count * BATCH / (time.perf_counter() - begin)
+    for _ in range(REPEATS):
+        next(read)
+    return REPEATS * BATCH / (time.perf_counter() - begin)
 
 
 def deformable() -> dict[str, float]:
@@ -219,7 +165,7 @@ def deformable() -> dict[str, float]:
     took: dict[str, list[float]] = {"ours_ms": [], "gather_ms": []}
     for run in (ours, gathering):
         run()
-    for _ in range(BLOCKS):
+    for _ in range(REPEATS):
         for name, run in (("ours_ms", ours), ("gather_ms", gathering)):
             begin = time.perf_counter()
             for _ in range(BLOCK):
@@ -252,7 +198,7 @@ def gathered(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
 
 def _median_s(run: Callable[[], object]) -> float:
     took = []
-    for number in range(WARM_UP + BLOCKS):
+    for number in range(WARM_UP + REPEATS):
         begin = time.perf_counter()
         run()
         if number >= WARM_UP:
@@ -262,21 +208,14 @@ def _median_s(run: Callable[[], object]) -> float:
 
 def main(
     data: Annotated[Path, typer.Argument(help="A data set that is read as folder.")],
-    system: Annotated[str | None, typer.Option(help="Measure this one in this process; prints JSON.")] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the JSON here, too.")] = None,
 ) -> None:
     """Measure; prints JSON."""
-    if system is not None:
-        sys.stdout.write(json.dumps(asdict(measure(system, data))) + "\n")
-        return
     rows = []
     for name in SYSTEMS:
-        command = [sys.executable, "-m", "edgefas.benchmarks.training_speed", str(data), "--system", name]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=600)
-        if done.returncode:
-            raise SystemExit(done.returncode)
-        found = json.loads(done.stdout.splitlines()[-1])
-        rows.append({key: round(value, 2) if isinstance(value, float) else value for key, value in found.items()})
+        with errors.status(f"{name}, {SYSTEMS.index(name) + 1} of {len(SYSTEMS)}: some two minutes"):
+            found = asdict(measure(name, data))
+        rows.append({key: _rounded(value) for key, value in found.items()})
     document = {
         "command": "python -m edgefas.benchmarks.training_speed " + " ".join(sys.argv[1:]),
         **environment(),
@@ -285,6 +224,12 @@ def main(
         "deformable_convolution": {name: round(value, 2) for name, value in deformable().items()},
     }
     finish(document, out)
+
+
+def _rounded(value: str | float | list[float]) -> str | float | list[float]:
+    if isinstance(value, list):
+        return [round(number, 2) for number in value]
+    return value if isinstance(value, str) else round(value, 2)
 
 
 if __name__ == "__main__":
