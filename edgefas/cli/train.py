@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,7 +101,7 @@ def _dry_run(recipe: Recipe, json: bool) -> None:
     results.print(
         f"{found.gmacs:.3f} GMACs per face; {found.state_mb:.0f} MB of weights, gradients and optimiser, "
         f"{found.peak_mb:.0f} MB of this process at its peak; a step of {recipe.batch_size} takes {found.step_s:.2f} s "
-        f"here ({found.images_per_s:.1f} images a second)",
+        f"here ({found.images_per_s:.1f} images a second, in float32)",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
 
@@ -113,9 +115,10 @@ def data_of(recipe: Recipe) -> str:
     return f"split dev of {title_of(recipe.data)}"
 
 
-def training_progress() -> Progress:
-    """Bars on stderr: what, how far, how quickly, how long, and how it goes."""
-    return Progress(
+@contextmanager
+def training_progress() -> Iterator[Progress]:
+    """Bars on stderr: what, how far, how quickly, how long, and how it goes; nothing where nothing is reported."""
+    progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -124,6 +127,11 @@ def training_progress() -> Progress:
         TextColumn("{task.fields[note]}"),
         console=errors,
     )
+    try:
+        yield progress
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 def report_to(progress: Progress, prefix: str = "") -> Report:
@@ -132,6 +140,7 @@ def report_to(progress: Progress, prefix: str = "") -> Report:
 
     def report(what: str, done: int, total: int, note: str = "") -> None:
         if what not in tasks:
+            progress.start()
             tasks[what] = progress.add_task(prefix + what, total=total, rate="", note="")
         speed = next(task.speed for task in progress.tasks if task.id == tasks[what])
         rate = "" if speed is None else f"{speed:.2f}/s"

@@ -50,6 +50,8 @@ def _built_here(path: Path) -> Engine | None:
 def _backend_for(path: Path) -> str:
     if path.is_dir() and path.suffix == ".engines":
         return "tensorrt"
+    if (path / "best.safetensors").is_file():
+        raise EngineError(f"{path} is a run of `edgefas train`; give its checkpoint: {path / 'best.safetensors'}")
     if path.is_dir() or path.suffix == ".onnx":
         return "onnxruntime"
     if path.suffix == ".safetensors":

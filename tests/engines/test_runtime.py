@@ -103,10 +103,17 @@ def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("absent.onnx", "no such model"), ("m.txt", "not a network edgefas knows")]
+    ("name", "words"),
+    [
+        ("absent.onnx", "no such model"),
+        ("m.txt", "not a network edgefas knows"),
+        ("run", "give its checkpoint: .*run/best"),
+    ],
 )
 def test_paths_that_are_no_networks(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "m.txt").write_text("x")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "best.safetensors").write_text("x")
     with pytest.raises(EngineError, match=words):
         load_engine(tmp_path / name)
 
