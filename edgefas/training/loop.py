@@ -239,6 +239,7 @@ def _backward(run: _Run, batch: Batch, generator: torch.Generator) -> dict[str, 
 def _stop(run: _Run, place: Place) -> None:
     if run.fabric.is_global_zero:
         save_resume(run.out, place, run.trained, run.optimiser)
+    run.fabric.barrier()  # torchrun ends the others as soon as one has ended
     raise TrainingStopped(
         f"stopped after step {place.step} of epoch {place.epoch + 1}, and saved in {run.out}; go on: the same command "
         "with --resume (an ablation goes on without it)"
