@@ -36,7 +36,7 @@ from edgefas.training.recipe import Recipe
 from edgefas.training.samples import splits_of
 
 SYSTEMS = ("dah-fas-lite-sim", "mm-fas-sim", "uadapter-fas-sim", "eca-fas-sim")
-STARTS, TURNS = 5, 4
+STARTS, TURNS = 3, 4
 REST_S = 0.3
 """Before each block: the readers of the block before fill their queues."""
 REPEATS = 12
