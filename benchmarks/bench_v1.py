@@ -49,6 +49,11 @@ def judged(scores: Path) -> dict[str, Any]:
     }
 
 
+def _name(cells: dict[str, str]) -> str:
+    """Of a row; of one that says by + what it has, the columns."""
+    return ", ".join(column if cell == "+" else cell for column, cell in cells.items() if cell) or "none of these"
+
+
 def _said(figure: Figure) -> dict[str, Any]:
     return {"value": figure.value, "subjects_95": figure.subjects, "pai": figure.pai, "reason": figure.reason}
 
@@ -94,7 +99,7 @@ def main(
     networks = []
     for number, row in enumerate(table["rows"], 1):
         scores = folder / f"row-{number}" / "seed-1" / "judged" / "scores.csv"
-        networks.append({"network": ", ".join(row["cells"].values()), **judged(scores)})
+        networks.append({"network": _name(row["cells"]), **judged(scores)})
     document = {
         "command": "python -m edgefas.benchmarks.bench_v1 " + " ".join(sys.argv[1:]),
         **environment(),
