@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM mean: a clean stop, and nothing to the processes that a command has started."""
+"""Clean stop: what SIGINT and SIGTERM mean to a command that runs until told otherwise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -35,15 +34,3 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
-
-
-@contextmanager
-def unheard_by_children() -> Iterator[None]:
-    """Processes that are started within do not hear these signals, which a terminal or a job's end sends to all of a
-    group: whoever started them ends them. They inherit what is blocked, so there is no moment in which they hear."""
-    resource_tracker.ensure_running()  # it, when it is started by the first process, lets them hear again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

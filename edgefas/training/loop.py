@@ -21,7 +21,7 @@ from edgefas.files import write_atomically
 from edgefas.models.pretrained import load_pretrained
 from edgefas.models.registry import create_model
 from edgefas.models.weights import fill, save_checkpoint
-from edgefas.signals import stop_signals, unheard_by_children
+from edgefas.signals import stop_signals
 from edgefas.training.augment import Batch, augment
 from edgefas.training.curves import draw_curves
 from edgefas.training.diagnose import require_finite
@@ -55,13 +55,15 @@ class EpochResult:
     epoch: int
     """From 0."""
     loss: float
+    """The mean over the steps, in nats where a term is a cross entropy."""
     terms: dict[str, float]
     """What the loss is the sum of."""
     validation_loss: float
     """Balanced cross entropy: a proper score, which still tells models apart when none makes an error."""
     eer: float
+    """A share, as the error rates below."""
     threshold: float
-    """Of equal errors; the two following are at it."""
+    """Log-odds of equal errors; the two following are at it."""
     bpcer: float
     apcer: dict[str, float]
     """By species."""
@@ -193,8 +195,7 @@ def _train_epoch(
     """Means of the loss's terms. `place` moves on with each step that was taken."""
     recipe, steps = run.recipe, len(loader)
     generator = _seeded(recipe, place.epoch, run.fabric.global_rank)
-    with unheard_by_children():
-        batches = iter(loader)  # draws a number of its own
+    batches = iter(loader)  # draws a number of its own
     if place.generators is not None:
         # Clones: torch reads a state from the beginning of its storage, which for a row is another process's.
         generator.set_state(place.generators["augmentation"][run.fabric.global_rank].clone())

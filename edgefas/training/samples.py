@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from edgefas.contracts import InputSpec, Label
 from edgefas.errors import EdgefasError
+from edgefas.processes import DeafContext
 from edgefas.training.augment import Batch
 from edgefas.training.diagnose import require_finite_scores
 from edgefas.training.encoded import dataset_splits
@@ -188,7 +189,7 @@ def _readers(data: Data, workers: int) -> dict[str, Any]:
     """Pictures are decoded in processes of their own; arrays that were rendered before are just there."""
     if not workers or not isinstance(data, DatasetData):
         return {}
-    return {"num_workers": workers, "multiprocessing_context": "spawn", "persistent_workers": True}
+    return {"num_workers": workers, "multiprocessing_context": DeafContext(), "persistent_workers": True}
 
 
 def _already_a_batch(batch: Any) -> Any:

@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +18,11 @@ from edgefas.errors import EdgefasError, UsageError
 from edgefas.faces import detect_faces
 from edgefas.files import folder_written_atomically
 from edgefas.preprocess import crop_box, inside_share, preprocess
+from edgefas.processes import worker_pool
 from edgefas.sensors.simulator import SIMULATOR_VERSION
 from edgefas.sensors.simulator.episode import Episode, sample_episode
 from edgefas.sensors.simulator.render import render
 from edgefas.sensors.simulator.truth import true_face
-from edgefas.signals import unheard_by_children
 from edgefas.training.recipe import SimulatedData, SimulatedSplit
 
 F16 = npt.NDArray[np.float16]
@@ -157,15 +154,8 @@ def _array(path: Path, shape: tuple[int, ...]) -> F16:
 
 def _rendered(jobs: Sequence[Job]) -> Iterator[list[tuple[dict[str, F16], bool]]]:
     """In order, by as many processes as there are cores."""
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            with unheard_by_children():
-                results = pool.map(_samples_of_episode, jobs, chunksize=8)
-            yield from results
-        except BrokenProcessPool:
-            raise EdgefasError("a process that renders was ended from outside, maybe for want of memory") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with worker_pool() as pool:
+        yield from pool.map(_samples_of_episode, jobs, chunksize=8)
 
 
 def _samples_of_episode(job: Job) -> list[tuple[dict[str, F16], bool]]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,8 +14,9 @@ import cv2
 from edgefas.data.synth.layouts import LAYOUTS
 from edgefas.data.synth.plan import Clip, Tree
 from edgefas.data.synth.products import put
-from edgefas.errors import EdgefasError, UsageError
+from edgefas.errors import UsageError
 from edgefas.files import folder_written_atomically
+from edgefas.processes import worker_pool
 
 NOTE = "synthetic.json"
 """In the root of every tree: what it is, for who finds it later."""
@@ -74,23 +72,12 @@ def _work(root: Path, layout: str, wanted: list[list[Clip]], workers: int) -> It
     if workers == 1:
         yield from (_make(root, layout, [clip]) for job in wanted for clip in job)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(wanted)), mp_context=context, initializer=_start) as pool:
-        futures = [pool.submit(_make, root, layout, job) for job in wanted]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise EdgefasError(
-                f"one of {workers} processes was ended from outside, maybe for want of memory; try fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # nobody may still write when the folder is removed
+    with worker_pool(min(workers, len(wanted)), _one_thread) as pool:
+        for future in as_completed([pool.submit(_make, root, layout, job) for job in wanted]):
+            yield future.result()
 
 
-def _start() -> None:
-    """The parent is told of Ctrl-C and ends the work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
