@@ -93,9 +93,9 @@ class PlainLoop:
 def batches(recipe: Recipe, spec: InputSpec) -> Iterator[Batch]:
     """Of one epoch, by two reading processes."""
     samples = splits_of(recipe, spec, Path(), lambda *told: None)["train"]
-    sampler, loader = batches_of(samples, spec, recipe, READERS, 1, 0)
-    sampler.begin(0)
-    return sound(iter(loader))
+    with batches_of(samples, spec, recipe, READERS, 1, 0) as (sampler, loader):
+        sampler.begin(0)
+        yield from sound(iter(loader))
 
 
 def _serve(step: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,15 @@ from edgefas.signals import STOPPING
 class DeafProcess(SpawnProcess):
     """Does not hear SIGINT and SIGTERM, which a terminal or a job's end sends to all of a group: who started it ends
     it. It inherits what is blocked, so there is no moment in which it hears."""
+
+    def run(self) -> None:
+        super().run()
+        # C++ ends its static objects later still, and torch's threads, where they are not done, abort then.
+        atexit.register(os._exit, 0)
+
+    def terminate(self) -> None:
+        """By the signal that it cannot but hear."""
+        self.kill()
 
     def start(self) -> None:
         resource_tracker.ensure_running()  # it, when it is started by the first process, unblocks them

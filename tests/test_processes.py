@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgefas.errors import EdgefasError
-from edgefas.processes import worker_pool
+from edgefas.processes import DeafContext, worker_pool
 
 PARENT = """
 import multiprocessing, time
@@ -59,3 +59,18 @@ def test_one_that_was_killed_is_told() -> None:
         worker_pool(1) as pool,
     ):
         pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()
+
+
+def test_they_end_whole_and_by_terminate_though_they_do_not_hear_it() -> None:
+    deaf = DeafContext()
+    done, failed, endless = deaf.Process(target=int), deaf.Process(target=int, args=("x",)), deaf.Process(target=hang)
+    for process in (done, failed, endless):
+        process.start()
+    endless.terminate()
+    for process in (done, failed, endless):
+        process.join(30)
+    assert (done.exitcode, failed.exitcode, endless.exitcode) == (0, 1, -signal.SIGKILL)
+
+
+def hang() -> None:
+    time.sleep(1000)

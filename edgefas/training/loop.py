@@ -136,8 +136,9 @@ def _train(
     fabric, recipe = run.fabric, run.recipe
     # Not through fabric.setup_dataloaders: its loader sets the sampler's epoch by itself, counting from the process's
     # start, and a resumed run would see other batches.
-    sampler, loader = batches_of(splits["train"], run.spec, recipe, workers, fabric.world_size, fabric.global_rank)
-    with tensorboard(run.out) if fabric.is_global_zero else nullcontext() as board:
+    batches = batches_of(splits["train"], run.spec, recipe, workers, fabric.world_size, fabric.global_rank)
+    board_of = tensorboard(run.out) if fabric.is_global_zero else nullcontext()
+    with batches as (sampler, loader), board_of as board:
         while place.epoch < recipe.epochs:
             sampler.begin(place.epoch, place.step)
             terms = _train_epoch(run, loader, place, asked, report)

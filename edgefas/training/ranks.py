@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 
 import torch
@@ -26,7 +27,14 @@ def launched(precision: str) -> Fabric:
         nodes = int(os.environ["WORLD_SIZE"]) // devices
     fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=precision)
     fabric.launch()
+    if fabric.world_size > 1:
+        atexit.register(_leave)  # gloo's threads abort a process that ends in their midst; Fabric sees to NCCL's alone
     return fabric
+
+
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def any_of(fabric: Fabric, here: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,17 +51,28 @@ def splits_of(recipe: Recipe, spec: InputSpec, cache: Path, report: Report) -> M
     }
 
 
+@contextmanager
 def batches_of(
     samples: TrainingSamples, spec: InputSpec, recipe: Recipe, workers: int, ranks: int, rank: int
-) -> tuple[EpochSampler, DataLoader[Batch | EdgefasError]]:
+) -> Iterator[tuple[EpochSampler, DataLoader[Batch | EdgefasError]]]:
     """A loader of whole batches, to be read through `sound`, and the sampler that says which; its epoch is to be set
-    before each."""
+    before each. The processes that read end with the block."""
     inputs = _Inputs(samples, spec)
     sampler = EpochSampler(inputs.bona_fide, recipe, ranks, rank)
     loader: DataLoader[Batch | EdgefasError] = DataLoader(
         inputs, batch_sampler=sampler, collate_fn=_already_a_batch, **_readers(recipe.data, workers)
     )
-    return sampler, loader
+    try:
+        yield sampler, loader
+    finally:
+        _end_readers(loader)
+
+
+def _end_readers(loader: DataLoader[Batch | EdgefasError]) -> None:
+    """Now, not when the last frame of a traceback lets go of the iterator; torch has no public way."""
+    if loader._iterator is not None and loader.num_workers:
+        with suppress(RuntimeError):  # of a reader that was killed: whoever needed what it read was told
+            loader._iterator._shutdown_workers()
 
 
 def sound(batches: Iterator[Batch | EdgefasError]) -> Iterator[Batch]:

@@ -2,59 +2,70 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from edgefas.training.objective import Objective
+from tests.training.test_torchrun import torchrun
 
 STEP = """
 import sys
 import torch
-from lightning_fabric import Fabric
 from safetensors.torch import save_file
-from torch import nn
-from edgefas.training.objective import Objective
+from edgefas.training.ranks import launched
+from tests.training.test_ranks import CLASSES, loss_of, network, pictures
 
-fabric = Fabric(accelerator="cpu", devices=int(sys.argv[1]), strategy="ddp" if sys.argv[1] != "1" else "auto")
-fabric.launch()
-torch.manual_seed(0)
+fabric = launched("32-true")
+trained = network()
+wrapped, optimiser = fabric.setup(trained, torch.optim.SGD(trained.parameters(), 0.1))
+mine = slice(fabric.global_rank * 4, fabric.global_rank * 4 + 4)
+fabric.backward(loss_of(wrapped, pictures()[mine], CLASSES[mine]))
+if fabric.is_global_zero:
+    save_file({name: p.grad.contiguous() for name, p in trained.named_parameters()}, sys.argv[1])
+"""
+CLASSES = torch.tensor([1.0, 0, 1, 0, 1, 0, 1, 0])
 
-class Network(nn.Module):  # no batch norm: its statistics are of a process's own part
-    def __init__(self):
+
+class Layers(nn.Module):
+    """No batch norm: its statistics are of a process's own part."""
+
+    def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 1))
 
-    def forward(self, depth):
-        return self.layers(depth).squeeze(1)
+    def forward(self, depth: Tensor) -> Tensor:
+        given: Tensor = self.layers(depth)
+        return given.squeeze(1)
 
-trained = Objective(Network(), 0.05)
-optimiser = torch.optim.SGD(trained.parameters(), 0.1)
-wrapped, optimiser = fabric.setup(trained, optimiser)
-pictures = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-classes = torch.tensor([1.0, 0, 1, 0, 1, 0, 1, 0])
-mine = slice(fabric.global_rank * 8 // fabric.world_size, (fabric.global_rank + 1) * 8 // fabric.world_size)
-loss = torch.stack(list(wrapped(bona_fide=classes[mine], depth=pictures[mine]).values())).sum()
-fabric.backward(loss)
-if fabric.is_global_zero:
-    save_file({name: p.grad.contiguous() for name, p in trained.named_parameters()}, sys.argv[2])
-"""
+
+def network() -> Objective:
+    torch.manual_seed(0)
+    return Objective(Layers(), 0.05)
+
+
+def pictures() -> Tensor:
+    return torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def loss_of(trained: nn.Module, depth: Tensor, bona_fide: Tensor) -> Tensor:
+    return torch.stack(list(trained(bona_fide=bona_fide, depth=depth).values())).sum()
 
 
 def test_two_processes_give_the_gradients_of_one_with_the_doubled_batch(tmp_path: Path) -> None:
     """Balanced batches, as `sampler: balanced` makes them: then classes weigh the same in every process."""
-    script = tmp_path / "step.py"
+    script, saved = tmp_path / "step.py", tmp_path / "two.safetensors"
     script.write_text(STEP)
-    root = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    for ranks in ("1", "2"):
-        command = [sys.executable, str(script), ranks, str(tmp_path / f"{ranks}.safetensors")]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-    one, two = (load_file(tmp_path / f"{ranks}.safetensors") for ranks in (1, 2))
-    assert set(one) == set(two)
-    for name, gradient in one.items():
+    done = torchrun(script, saved)
+    assert done.returncode == 0, done.stderr
+    assert "terminate called" not in done.stderr
+    one, two = network(), load_file(saved)
+    loss_of(one, pictures(), CLASSES).backward()
+    gradients = {name: p.grad for name, p in one.named_parameters()}
+    assert set(gradients) == set(two)
+    for name, gradient in gradients.items():
+        assert gradient is not None
         assert gradient.abs().max() > 1e-3
         torch.testing.assert_close(two[name], gradient, rtol=1e-5, atol=1e-7)
