@@ -105,7 +105,7 @@ def main(
         **environment(),
         "data": table["data"],
         "trained_by": table["command"],
-        "trained_at_commit": table["commit"],
+        "trained_at_commits": sorted({run["commit"] for row in table["rows"] for run in row["runs"] if run["commit"]}),
         "unseen": unseen(),
         "networks": networks,
     }

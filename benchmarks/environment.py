@@ -14,7 +14,7 @@ from typing import Any
 
 from edgefas.files import write_atomically
 
-PACKAGES = ("edgefas", "numpy", "onnxruntime", "openvino", "torch")
+PACKAGES = ("edgefas", "lightning-fabric", "numpy", "onnxruntime", "openvino", "torch")
 
 
 def environment() -> dict[str, Any]:

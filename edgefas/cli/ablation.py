@@ -76,5 +76,4 @@ def _facts(recipe: Recipe) -> dict[str, Any]:
         "command": shlex.join(["edgefas", *sys.argv[1:]]),
         "machine": f"{where['cpu']}, {where['cores']} cores, {accelerator()}",
         "date": where["date"],
-        "commit": where["commit"],
     }

@@ -33,7 +33,7 @@ from edgefas.training.encoded import allowed, dataset_splits
 from edgefas.training.loop import train
 from edgefas.training.progress import Report as Progress
 from edgefas.training.recipe import DatasetData, Recipe, load_recipe
-from edgefas.training.run_folder import CHECKPOINT, RESUME, holds_run, read_metrics, require_same
+from edgefas.training.run_folder import CHECKPOINT, RESUME, commit_of, holds_run, read_metrics, require_same
 from edgefas.training.shipped import read_mapping
 
 SHIPPED = resources.files("edgefas.training").joinpath("ablations")
@@ -89,6 +89,8 @@ class Result(Contract):
     validation_loss: tuple[float, ...]
     minutes: float | None
     """Of training, on the machine of the table; not known where it was trained by an earlier command."""
+    commit: str | None = None
+    """Of the code it began with; None where that is not known, as of an installed package."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def run_row(recipe: Recipe, figures: Sequence[str], out: Path, cache: Path, work
         epochs=recipe.epochs,
         validation_loss=tuple(losses),
         minutes=minutes,
+        commit=commit_of(out),
     )
     write_atomically(out / RESULT, result.to_json(indent=1).encode() + b"\n")
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def markdown(ablation: Ablation, results: Results, facts: Mapping[str, Any]) -> 
     """The table: mean and deviation over the seeds, the paper's figure in brackets."""
     headings = [*ablation.columns, *ablation.figures.values(), "best epoch", "still falling", "minutes a run"]
     lines = [f"# {ablation.title}", "", f"In brackets: {ablation.source}.", ""]
-    lines += [f"- {name}: {value}" for name, value in facts.items() if value is not None]
+    lines += [f"- {name}: {value}" for name, value in {**facts, **_commits(results)}.items() if value is not None]
     lines += ["", f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
     for row, runs in zip(ablation.rows, results, strict=True):
         lines.append(f"| {' | '.join([*row.cells, *_measured(ablation, row, runs), *_how_it_went(runs)])} |")
@@ -54,6 +55,12 @@ def markdown(ablation: Ablation, results: Results, facts: Mapping[str, Any]) -> 
     ]
     lines += ablation.notes
     return "\n".join(lines) + "\n"
+
+
+def _commits(results: Results) -> dict[str, str]:
+    """A long table may be trained by more than one version."""
+    counts = Counter(run.commit for runs in results for run in runs if run.commit is not None)
+    return {"commit": ", ".join(f"{name} ({count} runs)" for name, count in counts.items())} if counts else {}
 
 
 def _measured(ablation: Ablation, row: Row, runs: Sequence[Result]) -> list[str]:

@@ -1,7 +1,7 @@
 """The folder of a run: the recipe and what ran it, checkpoints, metrics, and what resuming needs.
 
     recipe.json          the recipe with its changes
-    run.json             versions, machine and start
+    run.json             versions, commit, machine and start
     metrics.jsonl        a line per epoch
     best.safetensors     the lowest validation loss
     last.safetensors     the last epoch
@@ -18,12 +18,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +29,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from edgefas.benchmarks.environment import environment
 from edgefas.contracts import ContractError
 from edgefas.errors import UsageError
 from edgefas.files import FileWriteError, write_atomically
@@ -95,7 +93,7 @@ def begin(out: Path, recipe: Recipe) -> None:
     Raises:
         FileWriteError: the folder cannot be written.
     """
-    write_atomically(out / RUN, json.dumps(_versions(), indent=1).encode() + b"\n")
+    write_atomically(out / RUN, json.dumps({**environment(), "accelerator": accelerator()}, indent=1).encode() + b"\n")
     write_atomically(out / RECIPE, recipe.to_json(indent=1).encode())
 
 
@@ -178,19 +176,18 @@ def read_metrics(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
+def commit_of(out: Path) -> str | None:
+    """Of the code that began the run; None where that is not known, as of an installed package."""
+    try:
+        commit = json.loads((out / RUN).read_bytes())["commit"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return commit if isinstance(commit, str) else None
+
+
 def best_row(out: Path) -> dict[str, Any]:
     """The line of the best checkpoint: the first with the lowest validation loss."""
     return min(read_metrics(out), key=lambda row: float(row["validation_loss"]))
-
-
-def _versions() -> dict[str, Any]:
-    return {
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": {name: version(name) for name in ("edgefas", "torch", "lightning-fabric", "numpy")},
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "accelerator": accelerator(),
-    }
 
 
 def accelerator() -> str:

@@ -98,7 +98,8 @@ def test_parameters_are_those_the_paper_counts() -> None:
         assert params_m == pytest.approx(row.paper[0] - 0.14, abs=0.15 + 0.002 * row.paper[0])
 
 
-def test_rows_are_trained_judged_and_written(captures: Path, tmp_path: Path, run: Run) -> None:
+def test_rows_are_trained_judged_and_written(captures: Path, tmp_path: Path, run: Run, root: Path) -> None:
+    commit = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD"], cwd=root, text=True).strip()
     table, out = written(tmp_path), tmp_path / "out"
     words = ("train", "--ablation", table, f"data.root={captures}", "--out", out, "--workers", 0, "--seeds", 2)
     code, shown, _ = run(*words)
@@ -122,7 +123,9 @@ def test_rows_are_trained_judged_and_written(captures: Path, tmp_path: Path, run
             metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
             assert one["validation_loss"] == [line["validation_loss"] for line in metrics]
             assert one["best_epoch"] == 1 + int(np.argmin(one["validation_loss"]))
+            assert one["commit"] == commit
     text = (out / "table.md").read_text()
+    assert f"- commit: {commit} (4 runs)" in text
     assert "A note." in text
     first = next(line for line in text.splitlines() if line.startswith("| whole"))
     values = [one["figures"]["HTER"] for one in made["rows"][0]["runs"]]
