@@ -1,4 +1,4 @@
-"""A loss or a score that is no number: where it began, and the batch that made it."""
+"""A loss, a gradient or a score that is no number: where it began, and the batch that made it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BATCH_FILE = "bad_batch.safetensors"
 
 
 class NotFinite(EdgefasError):
-    """Training came to a loss or a score that is no number."""
+    """Training came to a loss, a gradient or a score that is no number."""
 
 
 def require_finite(terms: dict[str, Tensor], trained: nn.Module, batch: Batch, target: Tensor, out: Path) -> None:
@@ -40,6 +40,19 @@ def require_finite(terms: dict[str, Tensor], trained: nn.Module, batch: Batch, t
         f"batch is in {out / BATCH_FILE}. Try a lower learning rate in another --out, "
         "or look at the data: edgefas data check FOLDER"
     )
+
+
+def require_finite_gradients(norm: Tensor | None) -> None:
+    """Nothing, unless the norm of the gradients is NaN or infinite.
+
+    Raises:
+        NotFinite: what to try.
+    """
+    if norm is not None and not bool(torch.isfinite(norm)):
+        raise NotFinite(
+            f"the loss is a number, but the norm of its gradients is {float(norm)}: the last steps were too long, or "
+            "precision too small; try a lower learning rate in another --out, or precision=32-true"
+        )
 
 
 def require_finite_scores(scores: npt.NDArray[np.float32]) -> None:

@@ -24,7 +24,7 @@ from edgefas.models.weights import fill, save_checkpoint
 from edgefas.signals import stop_signals
 from edgefas.training.augment import Batch, augment
 from edgefas.training.curves import draw_curves
-from edgefas.training.diagnose import require_finite
+from edgefas.training.diagnose import require_finite, require_finite_gradients
 from edgefas.training.metrics import balanced_cross_entropy
 from edgefas.training.objective import Objective, objective
 from edgefas.training.optimise import learning_rate, make_optimiser
@@ -84,7 +84,7 @@ def train(
     Raises:
         UsageError: `out` holds another run or is written by another, or there is nothing to resume.
         TrainingStopped: SIGTERM or SIGINT came; the step under way is saved.
-        NotFinite: a loss or a score is no number.
+        NotFinite: a loss, a gradient or a score is no number.
     """
     fabric = launched(recipe.precision)
     first = fabric.is_global_zero
@@ -121,6 +121,8 @@ def _begin(fabric: Fabric, recipe: Recipe, out: Path, resume: bool) -> tuple[_Ru
         place = Place()
         if fabric.is_global_zero:
             begin(out, recipe)
+    if place.scaler:
+        fabric.strategy.precision.load_state_dict(place.scaler)
     wrapped, optimiser = fabric.setup(trained, optimiser)
     return _Run(fabric, recipe, spec, out, model, trained, wrapped, optimiser), place
 
@@ -143,7 +145,7 @@ def _train(
             sampler.begin(place.epoch, place.step)
             terms = _train_epoch(run, loader, place, asked, report)
             result = _validate(run, splits["validation"], place.epoch, terms)
-            place = Place(place.epoch + 1)
+            place = Place(place.epoch + 1, scaler=fabric.strategy.precision.state_dict())
             if board is not None:
                 _save_epoch(run, place, result, board)
             report("epoch", place.epoch, recipe.epochs, f"loss {result.loss:.4f}, EER {result.eer:.2%}")
@@ -198,9 +200,7 @@ def _train_epoch(
     generator = _seeded(recipe, place.epoch, run.fabric.global_rank)
     batches = iter(loader)  # draws a number of its own
     if place.generators is not None:
-        # Clones: torch reads a state from the beginning of its storage, which for a row is another process's.
-        generator.set_state(place.generators["augmentation"][run.fabric.global_rank].clone())
-        torch.set_rng_state(place.generators["global"][run.fabric.global_rank].clone())
+        _draw_on(generator, {name: states[run.fabric.global_rank] for name, states in place.generators.items()})
     run.wrapped.train()
     totals = place.totals = place.totals or {}
     run.optimiser.zero_grad(set_to_none=True)
@@ -214,11 +214,12 @@ def _train_epoch(
             totals[name] = totals.get(name, 0.0) + float(term.detach())
         if whole:
             if recipe.max_gradient_norm is not None:
-                run.fabric.clip_gradients(run.wrapped, run.optimiser, max_norm=recipe.max_gradient_norm)
+                _clip(run, recipe.max_gradient_norm)
             run.optimiser.step()
             run.optimiser.zero_grad(set_to_none=True)
             if any_of(run.fabric, asked()):
-                _stop(run, Place(place.epoch, step + 1, totals, of_all(run.fabric, _states(generator))))
+                states = of_all(run.fabric, _states(run.fabric, generator))
+                _stop(run, Place(place.epoch, step + 1, totals, states, run.fabric.strategy.precision.state_dict()))
         report(f"epoch {place.epoch + 1}", step + 1, steps, f"loss {sum(totals.values()) / (step + 1):.4f}")
     return {name: total / steps for name, total in totals.items()}
 
@@ -238,6 +239,12 @@ def _backward(run: _Run, batch: Batch, generator: torch.Generator) -> dict[str, 
     return terms
 
 
+def _clip(run: _Run, limit: float) -> None:
+    norm = run.fabric.clip_gradients(run.wrapped, run.optimiser, max_norm=limit, error_if_nonfinite=False)
+    if run.recipe.precision != "16-mixed":  # which leaves out a step whose scaled gradients overflow
+        require_finite_gradients(norm)
+
+
 def _stop(run: _Run, place: Place) -> None:
     if run.fabric.is_global_zero:
         save_resume(run.out, place, run.trained, run.optimiser)
@@ -255,8 +262,19 @@ def _seeded(recipe: Recipe, epoch: int, rank: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def _states(generator: torch.Generator) -> dict[str, Tensor]:
-    return {"augmentation": generator.get_state(), "global": torch.get_rng_state()}
+def _states(fabric: Fabric, generator: torch.Generator) -> dict[str, Tensor]:
+    states = {"augmentation": generator.get_state(), "global": torch.get_rng_state()}
+    if fabric.device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(fabric.device)
+    return states
+
+
+def _draw_on(generator: torch.Generator, states: Mapping[str, Tensor]) -> None:
+    # Clones: torch reads a state from the beginning of its storage, which for a row is another process's.
+    generator.set_state(states["augmentation"].clone())
+    torch.set_rng_state(states["global"].clone())
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"].clone())
 
 
 def _validate(run: _Run, samples: TrainingSamples, epoch: int, terms: dict[str, float]) -> EpochResult:

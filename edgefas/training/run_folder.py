@@ -20,10 +20,11 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -50,6 +51,8 @@ class Place:
     """Of the loss's terms over the steps of this epoch."""
     generators: dict[str, Tensor] | None = None
     """States of random number generators in the middle of an epoch, (processes, n) each."""
+    scaler: dict[str, float] = field(default_factory=dict)
+    """How losses are scaled, where the precision is 16-mixed."""
 
 
 def holds_run(out: Path) -> bool:
@@ -137,8 +140,8 @@ def save_resume(out: Path, place: Place, model: nn.Module, optimiser: torch.opti
         tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value).cpu() for name, value in state.items()}
     tensors |= {f"generator.{name}": state for name, state in (place.generators or {}).items()}
     tensors |= {"epoch": torch.tensor(place.epoch), "step": torch.tensor(place.step)}
-    for name, total in (place.totals or {}).items():
-        tensors[f"total.{name}"] = torch.tensor(total, dtype=torch.float64)
+    for kind, numbers in (("total", place.totals or {}), ("scaler", place.scaler)):
+        tensors |= {f"{kind}.{name}": torch.from_numpy(np.array(value)) for name, value in numbers.items()}
     write_atomically(out / RESUME, save({name: value.contiguous() for name, value in tensors.items()}))
 
 
@@ -159,8 +162,10 @@ def _load(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Pla
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    totals = {name: float(value) for name, value in parts.get("total", {}).items()}
-    return Place(int(tensors["epoch"]), int(tensors["step"]), totals or None, parts.get("generator"))
+    totals, scaler = (
+        {name: value.item() for name, value in parts.get(kind, {}).items()} for kind in ("total", "scaler")
+    )
+    return Place(int(tensors["epoch"]), int(tensors["step"]), totals or None, parts.get("generator"), scaler)
 
 
 def add_metrics(out: Path, row: dict[str, Any]) -> None:

@@ -7,15 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
 from safetensors.torch import load_file
 
 from edgefas.errors import UsageError
 from edgefas.models.mobilenetv2 import MobileNetV2
+from edgefas.training import loop
 from edgefas.training import samples as training_samples
 from edgefas.training.diagnose import BATCH_FILE, NotFinite
 from edgefas.training.loop import train
@@ -64,6 +68,14 @@ def quiet(what: str, done: int, total: int, note: str = "") -> None:
     """Report to nobody."""
 
 
+def kill_after(
+    moment: tuple[str, int], what: str, done: int, total: int, note: str = "", *, number: int = signal.SIGTERM
+) -> None:
+    """A report that asks to stop."""
+    if (what, done) == moment:
+        os.kill(os.getpid(), number)
+
+
 def metrics(out: Path) -> str:
     return (out / METRICS).read_text()
 
@@ -82,10 +94,7 @@ def test_a_signal_saves_the_step_and_resuming_makes_the_same_run(
     recipe = tiny(**changes)
     train(recipe, tmp_path / "whole", tmp_path, report=quiet)
 
-    def terminate(what: str, done: int, total: int, note: str = "") -> None:
-        if what == "epoch 1" and done == at - 1:
-            os.kill(os.getpid(), number)
-
+    terminate = partial(kill_after, ("epoch 1", at - 1), number=number)
     with pytest.raises(TrainingStopped, match=f"after step {at} of epoch 1"):
         train(recipe, tmp_path / "broken", tmp_path, report=terminate)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -94,6 +103,26 @@ def test_a_signal_saves_the_step_and_resuming_makes_the_same_run(
     for name in (CHECKPOINT, LAST):
         whole, broken = (load_file(tmp_path / run / name) for run in ("whole", "broken"))
         assert all(torch.equal(broken[key], whole[key]) for key in whole)
+
+
+def test_the_scaling_of_losses_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """16-mixed, here on the CPU: the scale doubles with every second step, until gradients overflow."""
+
+    def mixed(precision: str) -> Fabric:
+        scaler = torch.amp.GradScaler("cpu", growth_interval=2)
+        return Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+
+    monkeypatch.setattr(loop, "launched", mixed)
+    recipe = tiny(precision="16-mixed")
+    train(recipe, tmp_path / "whole", tmp_path, report=quiet)
+    terminate = partial(kill_after, ("epoch 1", 4))
+    with pytest.raises(TrainingStopped, match="after step 5 of epoch 1"):
+        train(recipe, tmp_path / "broken", tmp_path, report=terminate)
+    assert "scaler.scale" in load_file(tmp_path / "broken" / RESUME)
+    train(recipe, tmp_path / "broken", tmp_path, resume=True, report=quiet)
+    whole, broken = (load_file(tmp_path / run / RESUME) for run in ("whole", "broken"))
+    assert whole["scaler.scale"] == broken["scaler.scale"] != 2.0**16
+    assert metrics(tmp_path / "broken") == metrics(tmp_path / "whole")
 
 
 def test_a_kill_at_any_moment_leaves_a_state_to_go_on_from(tmp_path: Path) -> None:
@@ -166,4 +195,20 @@ def test_input_that_is_no_number_is_told_from_weights(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(training_samples, "samples_for", spoilt)
     with pytest.raises(NotFinite, match="the input depth is not finite already"):
+        train(tiny(), tmp_path / "run", tmp_path, report=quiet)
+
+
+def test_a_gradient_that_is_no_number_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Steep(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:
+            return gradient * float("inf")
+
+    forward = MobileNetV2.forward_features
+    monkeypatch.setattr(MobileNetV2, "forward_features", lambda self, x: Steep.apply(forward(self, x)))
+    with pytest.raises(NotFinite, match="the loss is a number, but the norm of its gradients is nan"):
         train(tiny(), tmp_path / "run", tmp_path, report=quiet)
