@@ -36,12 +36,16 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p edgefas
 
+# Two at a time, each file in one process: its fixtures are made once. In order: the files with few tests are the long
+# ones, and should not come last.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
 # pytest comes last: its summary is the last line.
 test: lint
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-all: lint
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 demo-model: setup
 	$(BIN)/python -m edgefas.demo.make

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 LEDGER = Path(__file__).with_name("expected_skips.txt")
-_skips: list[tuple[str, str]] = []
+_skips: dict[tuple[str, str], None] = {}
+"""In order, and once: under pytest-xdist every process collects all files."""
 
 
 def _expected() -> list[tuple[str, str]]:
@@ -22,13 +23,13 @@ def _expected() -> list[tuple[str, str]]:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        _skips.append((report.nodeid, reason))
+        _skips[report.nodeid, reason] = None
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     if report.skipped:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        _skips.append((report.nodeid, reason))
+        _skips[report.nodeid, reason] = None
 
 
 def _unexpected() -> list[tuple[str, str]]:

@@ -15,9 +15,13 @@ import pytest
         ("assert True", 0, "1 passed"),
         ("pytest.skip('no camera here')", 1, "UNEXPECTED SKIP (not in expected_skips.txt)"),
         ("pytest.xfail('known')", 0, "1 xfailed"),
+        ("...\n\npytest.skip('no camera here', allow_module_level=True)", 5, "UNEXPECTED SKIP"),
     ],
 )
-def test_an_unlisted_skip_fails_the_run(root: Path, tmp_path: Path, body: str, code: int, words: str) -> None:
+@pytest.mark.parametrize("processes", [0, 2])
+def test_an_unlisted_skip_fails_the_run(
+    root: Path, tmp_path: Path, body: str, code: int, words: str, processes: int
+) -> None:
     (tmp_path / "test_one.py").write_text(f"import pytest\n\ndef test_one():\n    {body}\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     command = [
@@ -30,7 +34,9 @@ def test_an_unlisted_skip_fails_the_run(root: Path, tmp_path: Path, body: str, c
         "no:cacheprovider",
         "--rootdir",
         tmp_path,
+        "-n",
+        str(processes),
     ]
     done = subprocess.run([*command, tmp_path], cwd=root, capture_output=True, text=True)
     assert done.returncode == code, done.stdout
-    assert words in done.stdout
+    assert done.stdout.count(words) == 1
