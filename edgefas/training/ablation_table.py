@@ -60,7 +60,8 @@ def markdown(ablation: Ablation, results: Results, facts: Mapping[str, Any]) -> 
 def _commits(results: Results) -> dict[str, str]:
     """A long table may be trained by more than one version."""
     counts = Counter(run.commit for runs in results for run in runs if run.commit is not None)
-    return {"commit": ", ".join(f"{name} ({count} runs)" for name, count in counts.items())} if counts else {}
+    told = [f"{name} ({count} {'run' if count == 1 else 'runs'})" for name, count in counts.items()]
+    return {"commit": ", ".join(told)} if told else {}
 
 
 def _measured(ablation: Ablation, row: Row, runs: Sequence[Result]) -> list[str]:
