@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgefas.errors import EdgefasError, require
+from edgefas.models.patches import merge_grid
 from edgefas.models.weights import load_checkpoint
 
 Inputs = dict[str, npt.NDArray[np.float32]]
@@ -33,13 +34,14 @@ class Explainer:
         self.model = load_checkpoint(path).eval()
 
     def features(self, inputs: Inputs) -> npt.NDArray[np.float32]:
-        """(N, D) what the last linear layer is given."""
+        """(N, D) what the last linear layer is given; of a picture's patches the mean, which the score is linear in."""
         last = [module for module in self.model.modules() if isinstance(module, nn.Linear)]
         if not last:
             raise EdgefasError(f"{self.model.model_name} has no linear layer to take features before")
         with _inputs_of(last[-1]) as seen, torch.inference_mode():
             self.model(**_tensors(inputs))
-        return np.concatenate([tensor.flatten(1).numpy() for tensor in seen])
+        count = len(next(iter(inputs.values())))
+        return np.concatenate([tensor.flatten(1).unflatten(0, (-1, count)).mean(0).numpy() for tensor in seen])
 
     def heat(self, inputs: Inputs) -> dict[str, npt.NDArray[np.float32]]:
         """(H, W) 0 to 1 per modality of one presentation: what speaks for bona fide in the last map it reaches."""
@@ -51,10 +53,17 @@ class Explainer:
             kept = _last_map_of(maps, pixels)
             if kept is not None:
                 (gradient,) = torch.autograd.grad(score.sum(), kept, retain_graph=True)
-                cam = F.relu((gradient.mean((2, 3), keepdim=True) * kept).sum(1, keepdim=True))
-                cam = F.interpolate(cam, pixels.shape[2:], mode="bilinear", align_corners=False)[0, 0].detach()
-                found[name] = np.asarray((cam / cam.max().clamp_min(1e-9)).numpy(), np.float32)
+                cam = F.relu((gradient.mean((2, 3), keepdim=True) * kept).sum(1, keepdim=True)).detach()
+                whole = self._over_picture(cam, *pixels.shape[2:])
+                found[name] = np.asarray((whole / whole.max().clamp_min(1e-9)).numpy(), np.float32)
         return found
+
+    def _over_picture(self, maps: Tensor, height: int, width: int) -> Tensor:
+        """(1 or 9 patches, 1, h, w) -> (height, width)."""
+        patched = len(maps) > 1
+        size = (self.model.patch_px,) * 2 if patched else (height, width)
+        maps = F.interpolate(maps, size, mode="bilinear", align_corners=False)
+        return merge_grid(maps, height, width)[0] if patched else maps[0, 0]
 
 
 def tsne(features: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
