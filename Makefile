@@ -38,14 +38,14 @@ lint: setup
 
 # Two at a time, each file in one process: its fixtures are made once. In order: the files with few tests are the long
 # ones, and should not come last.
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+TOGETHER := -n 2 --dist loadfile --no-loadscope-reorder
 
 # pytest comes last: its summary is the last line.
 test: lint
-	$(PYTEST) -m 'not slow'
+	$(BIN)/python -m pytest -q $(TOGETHER) -m 'not slow'
 
 test-all: lint
-	$(PYTEST)
+	$(BIN)/python -m pytest -q $(TOGETHER)
 
 demo-model: setup
 	$(BIN)/python -m edgefas.demo.make
