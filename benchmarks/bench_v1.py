@@ -89,6 +89,7 @@ def _cell(figure: dict[str, Any]) -> str:
 def main(
     folder: Annotated[Path, typer.Argument(help="Of `edgefas train --ablation`.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Write the JSON here, a .md beside it.")] = None,
+    seed: Annotated[int, typer.Option(min=1, help="Which run of each row; rows without it are left out.")] = 1,
 ) -> None:
     """Judge again what an ablation trained; prints JSON."""
     if not (folder / "table.json").is_file():
@@ -96,16 +97,22 @@ def main(
             f"no table.json in {folder}; first: edgefas train --ablation modalities data.root=ROOT --out {folder}"
         )
     table = json.loads((folder / "table.json").read_text())
-    networks = []
+    networks, commits = [], set()
     for number, row in enumerate(table["rows"], 1):
-        scores = folder / f"row-{number}" / "seed-1" / "judged" / "scores.csv"
-        networks.append({"network": _name(row["cells"]), **judged(scores)})
+        for run in row["runs"]:
+            if run["seed"] == seed:
+                scores = folder / f"row-{number}" / f"seed-{seed}" / "judged" / "scores.csv"
+                networks.append({"network": _name(row["cells"]), **judged(scores)})
+                commits.add(run.get("commit") or "not known")
+    if not networks:
+        raise UsageError(f"no row of {folder} has a run of seed {seed}; train with --seeds {seed}: {table['command']}")
     document = {
         "command": "python -m edgefas.benchmarks.bench_v1 " + " ".join(sys.argv[1:]),
         **environment(),
         "data": table["data"],
         "trained_by": table["command"],
-        "trained_at_commits": sorted({run["commit"] for row in table["rows"] for run in row["runs"] if run["commit"]}),
+        "seed": seed,
+        "trained_at_commits": sorted(commits),
         "unseen": unseen(),
         "networks": networks,
     }

@@ -1,7 +1,7 @@
 """The folder of a run: the recipe and what ran it, checkpoints, metrics, and what resuming needs.
 
     recipe.json          the recipe with its changes
-    run.json             versions, commit, machine and start
+    run.json             versions, commit, machine and date
     metrics.jsonl        a line per epoch
     best.safetensors     the lowest validation loss
     last.safetensors     the last epoch
