@@ -22,7 +22,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.latency import Subject, measure
 from edgefas.benchmarks.subjects import random_inputs
 from edgefas.calibration.compare import compare_scores
@@ -34,6 +33,7 @@ from edgefas.engines.export import export_onnx
 from edgefas.engines.precision import PRECISIONS, TENSORRT_FOLDER, file_name
 from edgefas.engines.quantize import SCALES_FILE, quantize
 from edgefas.engines.runtime import Engine, load_engine
+from edgefas.environment import environment
 from edgefas.evaluation.intervals import Share, wilson
 from edgefas.evaluation.metrics import equal_error_threshold
 from edgefas.files import write_atomically

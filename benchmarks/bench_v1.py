@@ -17,10 +17,11 @@ from typing import Annotated, Any
 
 import typer
 
-from edgefas.benchmarks.environment import environment, finish
+from edgefas.benchmarks.output import finish
 from edgefas.cli.guard import run_script
 from edgefas.data.sample import Split
 from edgefas.data.synth.bench import bench
+from edgefas.environment import environment
 from edgefas.errors import UsageError
 from edgefas.evaluation.evaluate import Figure, evaluate
 from edgefas.evaluation.score_files import read_scores

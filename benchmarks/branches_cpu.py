@@ -18,7 +18,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.latency import Subject, measure
 from edgefas.benchmarks.subjects import random_inputs
 from edgefas.cli.guard import run_script
@@ -26,6 +25,7 @@ from edgefas.engines.lowering.branches import cut_branch
 from edgefas.engines.lowering.check import load_graph
 from edgefas.engines.runtime import Engine, load_engine
 from edgefas.engines.runtime.branches import FUSION, load_branches
+from edgefas.environment import environment
 from edgefas.files import write_atomically
 
 

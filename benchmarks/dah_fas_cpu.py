@@ -19,7 +19,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.latency import Latency, Subject, measure
 from edgefas.benchmarks.subjects import random_inputs
 from edgefas.cli.guard import run_script
@@ -27,6 +26,7 @@ from edgefas.cli.train import report_to, training_progress
 from edgefas.engines.export import export_onnx
 from edgefas.engines.quantize import quantize
 from edgefas.engines.runtime import Engine, load_engine
+from edgefas.environment import environment
 from edgefas.evaluation.metrics import equal_error_threshold, error_rates
 from edgefas.files import write_atomically
 from edgefas.models.weights import load_checkpoint

@@ -20,9 +20,10 @@ from typing import Annotated
 
 import typer
 
-from edgefas.benchmarks.environment import environment, finish
 from edgefas.benchmarks.memory import high_water_mb
+from edgefas.benchmarks.output import finish
 from edgefas.cli.guard import run_script
+from edgefas.environment import environment
 
 KINDS = ("challenge", "paper")
 CLIP_PICTURES = 25

@@ -25,9 +25,9 @@ import numpy.typing as npt
 import typer
 from rich.progress import track
 
-from edgefas.benchmarks.environment import environment
 from edgefas.cli.console import errors
 from edgefas.cli.guard import run_script
+from edgefas.environment import environment
 from edgefas.files import write_atomically
 from edgefas.sensors.frame import Exposure, Frame
 from edgefas.sensors.realsense.camera import FPS, open_camera

@@ -16,10 +16,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment, finish
+from edgefas.benchmarks.output import finish
 from edgefas.cli.guard import run_script
 from edgefas.data import open_dataset
 from edgefas.data.inputs import encoder
+from edgefas.environment import environment
 from edgefas.evaluation.network import JUDGED_SPLITS, open_engine
 from edgefas.evaluation.run import MOST_INPUTS, rows_of, score_samples
 

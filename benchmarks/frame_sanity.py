@@ -15,8 +15,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment, finish
+from edgefas.benchmarks.output import finish
 from edgefas.cli.guard import run_script
+from edgefas.environment import environment
 from edgefas.sensors.frame import Calibration, Frame, Intrinsics
 from edgefas.sensors.sanity import Last, inspect
 

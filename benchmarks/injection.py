@@ -23,7 +23,6 @@ import numpy as np
 import typer
 
 from edgefas.benchmarks import impostors
-from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.guesses import guess_odds
 from edgefas.benchmarks.impostors import FPS, Stream, pushed
 from edgefas.cli.guard import run_script
@@ -40,6 +39,7 @@ from edgefas.contracts import (
     Verdict,
 )
 from edgefas.engines.runtime.engine import Engine
+from edgefas.environment import environment
 from edgefas.faces import Detector, detect_faces
 from edgefas.files import write_atomically
 from edgefas.live.line import DecisionLine

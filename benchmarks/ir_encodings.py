@@ -28,10 +28,10 @@ import typer
 from rich.progress import track
 from torch import nn
 
-from edgefas.benchmarks.environment import environment
 from edgefas.cli.console import errors
 from edgefas.cli.guard import run_script
 from edgefas.contracts import InputSpec, IREncoding, Label, Modality
+from edgefas.environment import environment
 from edgefas.evaluation.intervals import Share, wilson
 from edgefas.evaluation.metrics import equal_error_threshold
 from edgefas.files import write_atomically

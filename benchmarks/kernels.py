@@ -21,11 +21,11 @@ from typing import Annotated, Any
 
 import typer
 
-from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.kernel_cases import BteCase, Dcnv2Case, all_bte, all_dcnv2
 from edgefas.cli.console import errors
 from edgefas.cli.guard import run_script
 from edgefas.engines.plugins import torch as kernels
+from edgefas.environment import environment
 from edgefas.errors import CheckFailed
 from edgefas.files import write_atomically
 

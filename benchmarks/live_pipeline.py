@@ -20,8 +20,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment, finish
+from edgefas.benchmarks.output import finish
 from edgefas.cli.guard import run_script
+from edgefas.environment import environment
 from edgefas.errors import EdgefasError
 
 SETTLE_S = 10.0

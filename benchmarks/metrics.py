@@ -21,8 +21,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment, finish
+from edgefas.benchmarks.output import finish
 from edgefas.cli.guard import run_script
+from edgefas.environment import environment
 from edgefas.evaluation.bootstrap import RESAMPLES, Rows, SubjectIntervals, subject_intervals
 from edgefas.evaluation.evaluate import curve_figures
 from edgefas.evaluation.metrics import count_errors

@@ -16,11 +16,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.subjects import SEED
 from edgefas.calibration.scale_table import ScaleTable
 from edgefas.cli.guard import run_script
 from edgefas.engines.runtime import load_engine
+from edgefas.environment import environment
 from edgefas.errors import CheckFailed, EdgefasError, require
 from edgefas.files import write_atomically
 

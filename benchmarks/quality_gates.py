@@ -25,10 +25,10 @@ import numpy as np
 import typer
 from rich.progress import track
 
-from edgefas.benchmarks.environment import environment
 from edgefas.cli.console import errors
 from edgefas.cli.guard import run_script
 from edgefas.contracts import DepthInput, FaceBox, InputSpec, IREncoding, IRInput, MetricCrop, QualityGates, RGBInput
+from edgefas.environment import environment
 from edgefas.faces import detect_faces
 from edgefas.files import write_atomically
 from edgefas.live.gates import Quality, failed, measure

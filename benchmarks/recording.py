@@ -18,8 +18,9 @@ from typing import Annotated
 
 import typer
 
-from edgefas.benchmarks.environment import environment, finish
+from edgefas.benchmarks.output import finish
 from edgefas.cli.guard import run_script
+from edgefas.environment import environment
 from edgefas.sensors.frame import Frame
 from edgefas.sensors.realsense.camera import RecordTo, Uncompressed, open_camera
 from edgefas.sensors.realsense.software import SoftwareBus, SoftwareD435

@@ -17,12 +17,13 @@ from typing import Annotated
 import cv2
 import typer
 
-from edgefas.benchmarks.environment import environment, finish
+from edgefas.benchmarks.output import finish
 from edgefas.cli.guard import run_script
 from edgefas.data.sample import Split
 from edgefas.data.synth import bench
 from edgefas.data.synth.plan import Clip
 from edgefas.data.synth.pool import jobs
+from edgefas.environment import environment
 from edgefas.sensors.simulator import SIMULATOR_VERSION
 
 

@@ -23,7 +23,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.temporal_episodes import calibration_episodes, test_episodes
 from edgefas.benchmarks.temporal_plot import Curve, Panel, plot
 from edgefas.calibration.episodes import ScoredEpisode
@@ -34,6 +33,7 @@ from edgefas.cli.console import errors
 from edgefas.cli.guard import run_script
 from edgefas.cli.train import report_to, training_progress
 from edgefas.contracts import Label, Policy, SprtRule, TemporalRule
+from edgefas.environment import environment
 from edgefas.evaluation.intervals import Share, wilson
 from edgefas.files import write_atomically
 

@@ -26,10 +26,11 @@ import torch
 import typer
 from torch import Tensor
 
-from edgefas.benchmarks.environment import environment, finish
+from edgefas.benchmarks.output import finish
 from edgefas.benchmarks.training_steps import BATCH, BLOCK, WARM_UP, PlainLoop, Way, batches, timed_recipe
 from edgefas.cli.console import errors
 from edgefas.cli.guard import run_script
+from edgefas.environment import environment
 from edgefas.errors import EdgefasError, UsageError
 from edgefas.ops import deform_conv2d
 from edgefas.training.recipe import Recipe

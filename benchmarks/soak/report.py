@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.soak.faults import FAULTS, NO_DECISION_WITHIN_S, RECOVERED_WITHIN_S
 from edgefas.benchmarks.soak.verdicts import (
     Event,
@@ -25,6 +24,7 @@ from edgefas.benchmarks.soak.verdicts import (
     when_heard,
 )
 from edgefas.benchmarks.soak.world import StagedCamera
+from edgefas.environment import environment
 from edgefas.files import write_atomically
 from edgefas.sensors.source import SourceStats
 

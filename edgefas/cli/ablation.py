@@ -64,7 +64,7 @@ def _write(folder: Path, ablation: Ablation, found: list[list[Result]], facts: d
 
 def _facts(recipe: Recipe) -> dict[str, Any]:
     """What the figures are of: data, command, machine."""
-    from edgefas.benchmarks.environment import environment
+    from edgefas.environment import environment
     from edgefas.training.encoded import title_of
     from edgefas.training.recipe import DatasetData
     from edgefas.training.run_folder import accelerator

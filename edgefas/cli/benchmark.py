@@ -64,9 +64,9 @@ def command(
 
 
 def _some(models: list[str], threads: int, seconds: float) -> dict[str, Any]:
-    from edgefas.benchmarks.environment import environment
     from edgefas.benchmarks.latency import measure
     from edgefas.benchmarks.subjects import SEED, open_subject
+    from edgefas.environment import environment
 
     subjects = [open_subject(name, threads) for name in models]
     with Progress(console=errors, transient=True) as progress:
@@ -82,8 +82,8 @@ def _all(
     require("onnx", "export")
     from edgefas.benchmarks import jetson
     from edgefas.benchmarks.all_models import benchmark_all, trtexec_lines
-    from edgefas.benchmarks.environment import environment
     from edgefas.benchmarks.subjects import SEED
+    from edgefas.environment import environment
 
     if models is None:
         require("torch", "train")

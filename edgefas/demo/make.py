@@ -16,7 +16,6 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from edgefas.benchmarks.environment import environment
 from edgefas.cli.console import results
 from edgefas.cli.guard import run_script
 from edgefas.cli.train import report_to, training_progress
@@ -26,6 +25,7 @@ from edgefas.demo.pack import CARD, FIGURES, GOLDEN, HERE, INT8, RECIPE, WORK, p
 from edgefas.engines.export import export_onnx
 from edgefas.engines.quantize import QuantizeReport, quantize
 from edgefas.engines.runtime import Engine, load_engine
+from edgefas.environment import environment
 from edgefas.evaluation.metrics import ErrorRates, equal_error_threshold, error_rates
 from edgefas.files import write_atomically
 from edgefas.live.model import DEMO_BUNDLE

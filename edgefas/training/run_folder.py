@@ -30,8 +30,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from edgefas.benchmarks.environment import environment
 from edgefas.contracts import ContractError
+from edgefas.environment import environment
 from edgefas.errors import UsageError
 from edgefas.files import FileWriteError, write_atomically
 from edgefas.training.recipe import Recipe

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from edgefas.benchmarks import latency
-from edgefas.benchmarks.environment import environment
 from edgefas.benchmarks.latency import BLOCK, MIN_SAMPLES, WARM_UP, Subject, measure
 from edgefas.benchmarks.onnx_size import count_onnx
 from edgefas.cli.main import run
@@ -92,9 +91,3 @@ def test_command_prints_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_wrong_arguments(arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["benchmark", *arguments]) == code
     assert words in capsys.readouterr().err
-
-
-def test_environment_is_json_and_names_the_processor() -> None:
-    found = json.loads(json.dumps(environment(), allow_nan=False))
-    assert found["cpu"]
-    assert found["versions"]["numpy"] == np.__version__

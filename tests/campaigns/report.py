@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from edgefas.benchmarks.environment import environment
+from edgefas.environment import environment
 from edgefas.files import write_atomically
 
 

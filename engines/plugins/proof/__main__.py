@@ -17,12 +17,12 @@ from typing import Annotated
 
 import typer
 
-from edgefas.benchmarks.environment import environment
 from edgefas.cli.guard import run_script
 from edgefas.engines.plugins.proof.lean import print_line
 from edgefas.engines.plugins.proof.result import RESULT, source_hashes
 from edgefas.engines.plugins.proof.run import Proof, prove
 from edgefas.engines.plugins.proof.workshop import CROSS, NATIVE, Headers, cuda_toolkit, read_headers
+from edgefas.environment import environment
 from edgefas.errors import CheckFailed, EdgefasError
 from edgefas.files import write_atomically
 

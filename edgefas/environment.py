@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
-import sys
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-from edgefas.files import write_atomically
 
 PACKAGES = ("edgefas", "lightning-fabric", "numpy", "onnxruntime", "openvino", "torch")
 
@@ -51,18 +47,12 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Of the checkout this file lies in; None for an installed package."""
+    """Of the checkout this file lies in; None for an installed package, even one inside somebody's own repository."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "rev-parse", "--show-toplevel", "--short=12", "HEAD"]
     try:
-        command = ["git", "rev-parse", "--short=12", "HEAD"]
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=5)
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True, timeout=5)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
-
-
-def finish(document: dict[str, Any], out: Path | None) -> None:
-    """Print what was measured as JSON, and write it to `out`, too."""
-    text = json.dumps(document, indent=1)
-    if out is not None:
-        write_atomically(out, text.encode() + b"\n")
-    sys.stdout.write(text + "\n")
+    top, commit = done.stdout.splitlines()
+    return commit if Path(top).resolve() == here.parent else None
