@@ -55,6 +55,20 @@ def require_finite_gradients(norm: Tensor | None) -> None:
         )
 
 
+def require_scale(scale: float) -> None:
+    """Nothing, unless losses of precision 16-mixed are scaled below 1: every overflow halves the scale and leaves out
+    its step, so that gradients which always overflow would train nothing.
+
+    Raises:
+        NotFinite: what to try.
+    """
+    if scale < 1:
+        raise NotFinite(
+            f"gradients overflowed 16-mixed until its losses were scaled by {scale:.3g}, and each of those steps was "
+            "left out; give precision=bf16-mixed or precision=32-true, or a lower learning rate, in another --out"
+        )
+
+
 def require_finite_scores(scores: npt.NDArray[np.float32]) -> None:
     """Nothing, unless a face's score is NaN or infinite.
 

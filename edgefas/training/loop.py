@@ -24,7 +24,7 @@ from edgefas.models.weights import fill, save_checkpoint
 from edgefas.signals import stop_signals
 from edgefas.training.augment import Batch, augment
 from edgefas.training.curves import draw_curves
-from edgefas.training.diagnose import require_finite, require_finite_gradients
+from edgefas.training.diagnose import require_finite, require_finite_gradients, require_scale
 from edgefas.training.metrics import balanced_cross_entropy
 from edgefas.training.objective import Objective, objective
 from edgefas.training.optimise import learning_rate, make_optimiser
@@ -144,8 +144,10 @@ def _train(
         while place.epoch < recipe.epochs:
             sampler.begin(place.epoch, place.step)
             terms = _train_epoch(run, loader, place, asked, report)
+            scaler = fabric.strategy.precision.state_dict()
+            require_scale(scaler.get("scale", 1.0))
             result = _validate(run, splits["validation"], place.epoch, terms)
-            place = Place(place.epoch + 1, scaler=fabric.strategy.precision.state_dict())
+            place = Place(place.epoch + 1, scaler=scaler)
             if board is not None:
                 _save_epoch(run, place, result, board)
             report("epoch", place.epoch, recipe.epochs, f"loss {result.loss:.4f}, EER {result.eer:.2%}")

@@ -105,14 +105,14 @@ def test_a_signal_saves_the_step_and_resuming_makes_the_same_run(
         assert all(torch.equal(broken[key], whole[key]) for key in whole)
 
 
+def mixed_on_cpu(**scaling: float) -> Fabric:
+    scaler = torch.amp.GradScaler("cpu", **scaling)
+    return Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+
+
 def test_the_scaling_of_losses_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """16-mixed, here on the CPU: the scale doubles with every second step, until gradients overflow."""
-
-    def mixed(precision: str) -> Fabric:
-        scaler = torch.amp.GradScaler("cpu", growth_interval=2)
-        return Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
-
-    monkeypatch.setattr(loop, "launched", mixed)
+    monkeypatch.setattr(loop, "launched", lambda precision: mixed_on_cpu(growth_interval=2))
     recipe = tiny(precision="16-mixed")
     train(recipe, tmp_path / "whole", tmp_path, report=quiet)
     terminate = partial(kill_after, ("epoch 1", 4))
@@ -123,6 +123,14 @@ def test_the_scaling_of_losses_goes_on(tmp_path: Path, monkeypatch: pytest.Monke
     whole, broken = (load_file(tmp_path / run / RESUME) for run in ("whole", "broken"))
     assert whole["scaler.scale"] == broken["scaler.scale"] != 2.0**16
     assert metrics(tmp_path / "broken") == metrics(tmp_path / "whole")
+
+
+def test_gradients_that_overflow_at_every_step_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One overflow here takes the scale as far down as 128 usually do."""
+    monkeypatch.setattr(loop, "launched", lambda precision: mixed_on_cpu(init_scale=3e38, backoff_factor=1e-39))
+    with pytest.raises(NotFinite, match=r"16-mixed until its losses were scaled by 0\.3.*bf16-mixed"):
+        train(tiny(precision="16-mixed"), tmp_path / "run", tmp_path, report=quiet)
+    assert not (tmp_path / "run" / CHECKPOINT).exists()
 
 
 def test_a_kill_at_any_moment_leaves_a_state_to_go_on_from(tmp_path: Path) -> None:
