@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 
 import torch
@@ -28,11 +29,16 @@ def launched(precision: str) -> Fabric:
     fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=precision)
     fabric.launch()
     if fabric.world_size > 1:
-        atexit.register(_leave)  # gloo's threads abort a process that ends in their midst; Fabric sees to NCCL's alone
+        atexit.register(_leave)
     return fabric
 
 
 def _leave() -> None:
+    """End gloo's threads, which abort a process that ends in their midst; Fabric sees to NCCL's alone.
+
+    They live as long as a wrapped network does: one that is still referred to when the interpreter ends keeps them.
+    """
+    gc.collect()  # a stopped run's network hangs in the cycles of its traceback
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

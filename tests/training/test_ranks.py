@@ -12,19 +12,34 @@ from edgefas.training.objective import Objective
 from tests.training.test_torchrun import torchrun
 
 STEP = """
+import atexit
 import sys
+from pathlib import Path
+
 import torch
 from safetensors.torch import save_file
 from edgefas.training.ranks import launched
 from tests.training.test_ranks import CLASSES, loss_of, network, pictures
 
-fabric = launched("32-true")
-trained = network()
-wrapped, optimiser = fabric.setup(trained, torch.optim.SGD(trained.parameters(), 0.1))
-mine = slice(fabric.global_rank * 4, fabric.global_rank * 4 + 4)
-fabric.backward(loss_of(wrapped, pictures()[mine], CLASSES[mine]))
-if fabric.is_global_zero:
-    save_file({name: p.grad.contiguous() for name, p in trained.named_parameters()}, sys.argv[1])
+
+def step():
+    fabric = launched("32-true")
+    trained = network()
+    wrapped, optimiser = fabric.setup(trained, torch.optim.SGD(trained.parameters(), 0.1))
+    mine = slice(fabric.global_rank * 4, fabric.global_rank * 4 + 4)
+    fabric.backward(loss_of(wrapped, pictures()[mine], CLASSES[mine]))
+    print(threads(), flush=True)
+    if fabric.is_global_zero:
+        save_file({name: p.grad.contiguous() for name, p in trained.named_parameters()}, sys.argv[1])
+
+
+def threads():
+    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+    return f"threads of gloo: {sum('gloo' in name for name in names)}"
+
+
+atexit.register(lambda: print("at the end,", threads(), flush=True))  # the first registered is the last to run
+step()
 """
 CLASSES = torch.tensor([1.0, 0, 1, 0, 1, 0, 1, 0])
 
@@ -61,6 +76,7 @@ def test_two_processes_give_the_gradients_of_one_with_the_doubled_batch(tmp_path
     done = torchrun(script, saved)
     assert done.returncode == 0, done.stderr
     assert "terminate called" not in done.stderr
+    assert (done.stdout.count("at the end, threads of gloo: 0"), done.stdout.count("threads of gloo: 0")) == (2, 2)
     one, two = network(), load_file(saved)
     loss_of(one, pictures(), CLASSES).backward()
     gradients = {name: p.grad for name, p in one.named_parameters()}
